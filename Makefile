@@ -1,0 +1,147 @@
+# tare's build. The commands a user needs:
+#
+#   make            tare, the null and the native engine (C compiler and small Debian libraries)
+#   make compare    fresh machine to table: packages, environments, build, comparison
+#   make test       fresh machine to proof: packages, environments, build, every test
+#   make quick      the tests that need no framework (under a minute)
+#   make engines    environments of the frameworks, and the engines that need them
+#   make fuzz       libFuzzer over every parser (SECONDS=60 in all)
+#   make bench-harness   what the harness itself costs
+#   make format clean clean-env install
+#
+# Two variants are built from one set of rules: build/ (optimised) and build/san/ (ASan + UBSan,
+# which the tests run). Objects of files listed in TYPED are compiled twice, for float32 and
+# float64 (src/net/real.h).
+
+BUILD ?= build
+CC ?= cc
+CFLAGS ?= -O2 -g
+prefix ?= /usr/local
+libexecdir ?= $(prefix)/libexec
+PKGS = jansson zlib libpng libzip nettle libcurl
+WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+       -Wvla -Werror=switch -Werror=implicit-function-declaration
+STD = -std=c17 -D_GNU_SOURCE -ffp-contract=off
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+CPPFLAGS += -Iinclude -Isrc $(PKG_CFLAGS) -DTARE_LIBEXECDIR='"$(libexecdir)/tare"'
+COMPILE = $(CC) $(STD) $(WARN) $(CFLAGS) $(SAN) $(CPPFLAGS) -MMD -MP
+LINK = $(CC) $(CFLAGS) $(SAN)
+LDLIBS = -Wl,--as-needed $(PKG_LIBS) -lm
+
+# ---- what there is to build -------------------------------------------------------------------
+SRCS := $(wildcard src/*/*.c)
+TYPED := $(wildcard src/net/op_*.c) $(filter src/engine/%,$(SRCS))
+PLAIN := $(filter-out $(TYPED),$(SRCS))
+LIB_OBJS := $(PLAIN:%.c=$(BUILD)/obj/%.o) $(TYPED:%.c=$(BUILD)/obj/%.f32.o) $(TYPED:%.c=$(BUILD)/obj/%.f64.o)
+LIB := $(BUILD)/libtare.a
+CLI_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard cli/*.c))
+# Engines in C that need nothing but libc; runtimes are dlopened, so those build everywhere too.
+C_ENGINES := null native litert onnxruntime
+C_ENGINE_PROGRAMS := $(C_ENGINES:%=$(BUILD)/tare-engine-%)
+PY_ENGINES := keras pytorch
+PROGRAMS := $(BUILD)/tare $(BUILD)/tare-launch $(C_ENGINE_PROGRAMS)
+TEST_NAMES := $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
+TEST_PROGRAMS := $(TEST_NAMES:%=$(BUILD)/test_%)
+BAD_ENGINES := $(patsubst tests/bad_engines/%.c,$(BUILD)/bad_engines/tare-engine-%,$(wildcard tests/bad_engines/*.c))
+EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
+
+.PHONY: all engines compare test quick fuzz bench-harness format check-format clean clean-env install \
+        packages san-programs
+
+all: have-libraries $(PROGRAMS) $(EXAMPLES)
+
+.PHONY: have-libraries
+have-libraries:
+	@scripts/packages.sh --check build
+
+# ---- objects and programs ---------------------------------------------------------------------
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(COMPILE) -c $< -o $@
+$(BUILD)/obj/%.f32.o: %.c
+	@mkdir -p $(@D)
+	$(COMPILE) -DTARE_REAL_F32 -c $< -o $@
+$(BUILD)/obj/%.f64.o: %.c
+	@mkdir -p $(@D)
+	$(COMPILE) -DTARE_REAL_F64 -c $< -o $@
+
+# The reference's inner loops are plain C that the compiler may vectorise; -O3 asks it to.
+$(BUILD)/obj/src/net/op_%.f32.o $(BUILD)/obj/src/net/op_%.f64.o: CFLAGS += -O3
+
+$(LIB): $(LIB_OBJS)
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(BUILD)/tare: $(CLI_OBJS) $(LIB)
+	$(LINK) $^ $(LDLIBS) -o $@
+# Tiny on purpose: an engine's peak memory includes what its parent had at fork.
+$(BUILD)/tare-launch: $(BUILD)/obj/engines/launch.o
+	$(LINK) $^ -o $@
+$(C_ENGINE_PROGRAMS): $(BUILD)/tare-engine-%: $(BUILD)/obj/engines/%.o $(BUILD)/obj/engines/engine_main.o $(LIB)
+	$(LINK) $^ $(LDLIBS) -ldl -o $@
+$(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(LINK) $^ $(LDLIBS) -o $@
+
+# ---- environments and Python engines ----------------------------------------------------------
+engines: all
+	@scripts/environments.sh make all
+	@scripts/python-engines.sh $(BUILD) $(PY_ENGINES)
+packages:
+	@scripts/packages.sh
+clean-env:
+	@scripts/environments.sh clean
+
+compare:
+	@scripts/packages.sh run
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all
+	@$(MAKE) --no-print-directory -s engines
+	@$(BUILD)/tare compare $(ARGS)
+
+# ---- tests ------------------------------------------------------------------------------------
+SAN_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+TEST_LIBS = $$(pkg-config --libs cmocka libmicrohttpd)
+$(BUILD)/test_%: $(BUILD)/obj/tests/test_%.o $(LIB)
+	$(LINK) $^ $(LDLIBS) $(TEST_LIBS) -o $@
+$(BUILD)/bad_engines/tare-engine-%: $(BUILD)/obj/tests/bad_engines/%.o $(BUILD)/obj/engines/engine_main.o $(LIB)
+	@mkdir -p $(@D)
+	$(LINK) $^ $(LDLIBS) -o $@
+.PHONY: test-programs
+test-programs: $(PROGRAMS) $(TEST_PROGRAMS) $(BAD_ENGINES) $(EXAMPLES)
+.SECONDARY:
+
+test:
+	@scripts/packages.sh run test
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all
+	@$(MAKE) --no-print-directory -s engines
+	@$(MAKE) --no-print-directory -s -j$$(nproc) BUILD=build/san SAN="$(SAN_FLAGS)" CFLAGS="-O1 -g" test-programs
+	@tests/run.sh all
+quick:
+	@scripts/packages.sh --check build test
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all
+	@$(MAKE) --no-print-directory -s -j$$(nproc) BUILD=build/san SAN="$(SAN_FLAGS)" CFLAGS="-O1 -g" test-programs
+	@tests/run.sh quick
+
+SECONDS ?= 60
+fuzz:
+	@scripts/packages.sh --check build test
+	@$(MAKE) --no-print-directory -s -f tests/fuzz/fuzz.mk SECONDS=$(SECONDS) fuzz
+
+bench-harness: all
+	@bench/harness.sh $(BUILD)
+
+# ---- the rest ---------------------------------------------------------------------------------
+C_FILES = $(shell git ls-files '*.c' '*.h' '*.cc' 2>/dev/null)
+format:
+	clang-format -i $(C_FILES)
+check-format:
+	@clang-format --dry-run -Werror $(C_FILES)
+clean:
+	rm -rf build
+install: all
+	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(libexecdir)/tare $(DESTDIR)$(prefix)/share/man/man1
+	install $(BUILD)/tare $(DESTDIR)$(prefix)/bin
+	install $(BUILD)/tare-launch $(C_ENGINE_PROGRAMS) $(DESTDIR)$(libexecdir)/tare
+	install -m 644 doc/tare.1 $(DESTDIR)$(prefix)/share/man/man1
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
