@@ -30,7 +30,8 @@ enum tare_dtype {
 };
 
 #define TARE_MAX_RANK 4
-#define TARE_MAX_ARRAY_BYTES ((size_t)1 << 32) /* of one array; 87 times MNIST's training images */
+#define TARE_MAX_ARRAY_BYTES ((size_t)1 << 32) /* of one array; 87 times MNIST's training images   \
+                                                */
 
 struct tare_array {
     enum tare_dtype dtype;

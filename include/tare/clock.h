@@ -12,7 +12,8 @@
 
 int64_t tare_now_ns(void);
 
-/* The calendar time in UTC as "2026-01-31T23:59:59Z"; for names and headers, never for measuring. */
+/* The calendar time in UTC as "2026-01-31T23:59:59Z"; for names and headers, never for measuring.
+ */
 void tare_utc_text(char out[21]);
 
 #endif

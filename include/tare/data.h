@@ -42,8 +42,8 @@ struct tare_data_options {
 
 /* Finds, checks and reads a set. Known sets are checked against their published SHA-256 of the
  * uncompressed files; a mismatch, a short file or a bad header names the file and the byte. */
-enum tare_status tare_dataset_load(struct tare_dataset *set, const struct tare_data_options *options,
-                                   struct tare_err *err);
+enum tare_status tare_dataset_load(struct tare_dataset *set,
+                                   const struct tare_data_options *options, struct tare_err *err);
 void tare_dataset_free(struct tare_dataset *set);
 
 /* IDX (LeCun's format): magic 0 0 type rank, big-endian sizes, data. uint8 only. */

@@ -25,14 +25,14 @@
 /* What engine_main has loaded before build: all of it stays valid until close. */
 struct tare_work {
     struct tare_job job;
-    struct tare_net net;    /* task train, and task infer when the job has a model */
-    float *params;          /* net.param_count floats: initial, later trained; NULL for infer */
-    float *images;          /* (n, n_in) = u8 / 255.0f, correctly rounded; NULL for infer */
-    int32_t *labels;        /* (n) */
-    size_t n;               /* training images */
-    int32_t *order;         /* (epochs · steps_per_epoch, batch), already checked against n */
+    struct tare_net net; /* task train, and task infer when the job has a model */
+    float *params;       /* net.param_count floats: initial, later trained; NULL for infer */
+    float *images;       /* (n, n_in) = u8 / 255.0f, correctly rounded; NULL for infer */
+    int32_t *labels;     /* (n) */
+    size_t n;            /* training images */
+    int32_t *order;      /* (epochs · steps_per_epoch, batch), already checked against n */
     size_t steps, steps_per_epoch;
-    float *test_images;     /* (n_test, n_in); NULL when the job has none */
+    float *test_images;         /* (n_test, n_in); NULL when the job has none */
     size_t n_test, n_in, n_out; /* n_out: logits per image; an infer engine sets it in build */
 };
 
@@ -73,7 +73,8 @@ int tare_engine_main(int argc, char **argv, const struct tare_engine_ops *ops);
 /* Reports a setting that was made, so that the table can show it: ("intra_op_threads", "2"). */
 void tare_engine_setting(const char *name, const char *value);
 
-/* Returned from a hook when the machine lacks something: the cell is skipped, with reason and fix. */
+/* Returned from a hook when the machine lacks something: the cell is skipped, with reason and fix.
+ */
 enum tare_status tare_engine_skip(struct tare_err *err, const char *fix, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

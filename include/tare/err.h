@@ -17,11 +17,11 @@
 /* One list gives the enum, the name and the exit code of a program that ends with the status. */
 #define TARE_STATUS_LIST(X)                                                                        \
     X(OK, "ok", 0)                                                                                 \
-    X(FAILED, "failed", 1)           /* a requested cell failed, or a gate was missed */           \
-    X(USAGE, "usage", 2)             /* the command line is wrong */                               \
-    X(DATA, "data", 3)               /* a data, model or results file is wrong or missing */       \
-    X(IO, "io", 3)                   /* the operating system refused */                            \
-    X(MEMORY, "memory", 3)           /* an allocation failed */                                    \
+    X(FAILED, "failed", 1) /* a requested cell failed, or a gate was missed */                     \
+    X(USAGE, "usage", 2)   /* the command line is wrong */                                         \
+    X(DATA, "data", 3)     /* a data, model or results file is wrong or missing */                 \
+    X(IO, "io", 3)         /* the operating system refused */                                      \
+    X(MEMORY, "memory", 3) /* an allocation failed */                                              \
     X(INTERRUPTED, "interrupted", 130)
 
 enum tare_status {
@@ -38,7 +38,8 @@ struct tare_err {
 };
 
 /* Fills *err (which may be NULL) and returns status, so that a caller can `return tare_fail(…)`.
- * where and hint may be NULL; fmt describes what went wrong. Texts are cut to fit, never overrun. */
+ * where and hint may be NULL; fmt describes what went wrong. Texts are cut to fit, never overrun.
+ */
 enum tare_status tare_fail(struct tare_err *err, enum tare_status status, const char *where,
                            const char *hint, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));

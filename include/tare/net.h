@@ -20,9 +20,9 @@
 
 #define TARE_MAX_LAYERS 32
 #define TARE_MAX_NET_TENSORS 64
-#define TARE_MAX_WIDTH 65536     /* values of one layer's input or output, per sample */
+#define TARE_MAX_WIDTH 65536      /* values of one layer's input or output, per sample */
 #define TARE_MAX_PARAMS (1 << 28) /* floats: 1 GiB */
-#define TARE_MAX_SPEC 1024       /* characters */
+#define TARE_MAX_SPEC 1024        /* characters */
 
 struct tare_shape { /* of one sample: (values), or (height, width, channels) */
     int rank;       /* 1 or 3 */
@@ -32,10 +32,10 @@ struct tare_shape { /* of one sample: (values), or (height, width, channels) */
 struct tare_layer {
     const struct tare_op *op; /* src/net/op.h; its name through tare_layer_op_name */
     struct tare_shape in, out;
-    size_t n_in, n_out;     /* values per sample: products of in and out */
-    int first_tensor;       /* index into tensors; −1 without parameters */
+    size_t n_in, n_out; /* values per sample: products of in and out */
+    int first_tensor;   /* index into tensors; −1 without parameters */
     int tensor_count;
-    size_t param_offset;    /* of the first tensor, in floats */
+    size_t param_offset; /* of the first tensor, in floats */
 };
 
 struct tare_net_tensor { /* one parameter tensor inside the block */

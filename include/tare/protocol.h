@@ -2,8 +2,8 @@
  * events on its stdout. The text form is specified in doc/protocol.md; this is its C form.
  *
  *     struct tare_event event;
- *     if (tare_event_parse(&event, line, line_bytes, &err) != TARE_OK) …   // rubbish: the cell fails
- *     switch (event.kind) { case TARE_EVENT_PHASE: … }
+ *     if (tare_event_parse(&event, line, line_bytes, &err) != TARE_OK) …   // rubbish: the cell
+ * fails switch (event.kind) { case TARE_EVENT_PHASE: … }
  *
  * Unknown keys are ignored; unknown events parse as TARE_EVENT_UNKNOWN and are ignored too, so that
  * an old tare runs a newer engine of the same abi.
@@ -28,23 +28,23 @@ struct tare_job {
     char task[16];  /* "train", "infer", "warmup" (import and leave) */
     char track[16]; /* "controlled" or "tutorial" */
     char variant[32];
-    char model[1024];                        /* the net's canonical text */
-    char images[TARE_MAX_PATH];              /* training images, uint8 .npy */
-    char labels[TARE_MAX_PATH];              /* training labels, int32 .npy */
-    char test_images[TARE_MAX_PATH];         /* uint8 .npy; test labels are never given */
-    char data_dir[TARE_MAX_PATH];            /* tutorial track: the folder tare_dataset_prepare made */
-    char norm[16];                           /* "u8/255" */
-    char init[TARE_MAX_PATH];                /* .safetensors: the initial weights */
-    char order[TARE_MAX_PATH];               /* int32 .npy (epochs, steps, batch) */
-    char optimizer[16];                      /* "sgd", "momentum", "adam" */
+    char model[1024];                /* the net's canonical text */
+    char images[TARE_MAX_PATH];      /* training images, uint8 .npy */
+    char labels[TARE_MAX_PATH];      /* training labels, int32 .npy */
+    char test_images[TARE_MAX_PATH]; /* uint8 .npy; test labels are never given */
+    char data_dir[TARE_MAX_PATH];    /* tutorial track: the folder tare_dataset_prepare made */
+    char norm[16];                   /* "u8/255" */
+    char init[TARE_MAX_PATH];        /* .safetensors: the initial weights */
+    char order[TARE_MAX_PATH];       /* int32 .npy (epochs, steps, batch) */
+    char optimizer[16];              /* "sgd", "momentum", "adam" */
     double lr, momentum, beta1, beta2, epsilon;
     size_t batch, epochs;
-    size_t steps;    /* controlled: in all epochs; 0: everything in order */
-    size_t range;    /* controlled: most steps per call of the training hook; 0: up to an epoch */
-    int threads;     /* a ceiling */
+    size_t steps; /* controlled: in all epochs; 0: everything in order */
+    size_t range; /* controlled: most steps per call of the training hook; 0: up to an epoch */
+    int threads;  /* a ceiling */
     uint64_t seed;
-    char precision[16]; /* "float32"; the native engine also knows "float64" */
-    char device[16];    /* "cpu" */
+    char precision[16];             /* "float32"; the native engine also knows "float64" */
+    char device[16];                /* "cpu" */
     char out[TARE_MAX_PATH];        /* write the trained weights here, .safetensors */
     char logits[TARE_MAX_PATH];     /* write float32 (n_test, n_out) here, .npy */
     char export_dir[TARE_MAX_PATH]; /* tutorial track: export into this folder; empty: don't */
@@ -75,17 +75,17 @@ enum tare_event_kind {
 
 struct tare_event {
     enum tare_event_kind kind;
-    int abi;                    /* hello */
-    char name[64];              /* hello: engine; phase, metric, setting, user_code: its name;
-                                   export: format; fail: code */
-    char text[TARE_MAX_TEXT];   /* hello: version; setting: value; skip, fail: reason */
-    char extra[TARE_MAX_TEXT];  /* hello: variant; skip: fix; sample: call; export: path */
-    bool first;                 /* sample: this was the first call */
-    int64_t wall_ns;            /* phase, epoch, sample (of all loops together), export */
-    double value;               /* epoch: mean loss in nats; metric: value */
-    size_t index;               /* epoch */
-    size_t batch, loops;        /* sample: images per call, calls */
-    size_t lines, statements;   /* user_code */
+    int abi;                   /* hello */
+    char name[64];             /* hello: engine; phase, metric, setting, user_code: its name;
+                                  export: format; fail: code */
+    char text[TARE_MAX_TEXT];  /* hello: version; setting: value; skip, fail: reason */
+    char extra[TARE_MAX_TEXT]; /* hello: variant; skip: fix; sample: call; export: path */
+    bool first;                /* sample: this was the first call */
+    int64_t wall_ns;           /* phase, epoch, sample (of all loops together), export */
+    double value;              /* epoch: mean loss in nats; metric: value */
+    size_t index;              /* epoch */
+    size_t batch, loops;       /* sample: images per call, calls */
+    size_t lines, statements;  /* user_code */
 };
 
 const char *tare_event_name(enum tare_event_kind kind);

@@ -17,8 +17,12 @@ struct tare_rng {
     uint64_t state[4];
 };
 
-enum tare_stream { TARE_STREAM_INIT = 1, TARE_STREAM_ORDER = 2, TARE_STREAM_PLAN = 3,
-                   TARE_STREAM_TEST = 4 };
+enum tare_stream {
+    TARE_STREAM_INIT = 1,
+    TARE_STREAM_ORDER = 2,
+    TARE_STREAM_PLAN = 3,
+    TARE_STREAM_TEST = 4
+};
 
 void tare_rng_seed(struct tare_rng *rng, uint64_t seed, enum tare_stream stream);
 uint64_t tare_rng_next(struct tare_rng *rng);

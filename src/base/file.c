@@ -1,0 +1,167 @@
+/* file.c: whole files in and out, folders, paths, checksums. Writing goes to a temporary name
+ * first, so that a reader sees the old file or the new one and never a part. */
+#include <errno.h>
+#include <fcntl.h>
+#include <nettle/sha2.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tare/buf.h"
+
+enum tare_status tare_file_read(struct tare_buf *buf, const char *path, size_t max_bytes,
+                                struct tare_err *err) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return tare_fail_errno(err, path, "check the path and its permissions", "cannot be opened");
+    enum tare_status status = TARE_OK;
+    char chunk[65536];
+    for (;;) {
+        ssize_t got = read(fd, chunk, sizeof chunk);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            status = tare_fail_errno(err, path, NULL, "cannot be read");
+        if (got <= 0)
+            break;
+        if (buf->size + (size_t)got > max_bytes) {
+            status = tare_fail(err, TARE_DATA, path, "is it the right file?",
+                               "is larger than the %zu bytes allowed here", max_bytes);
+            break;
+        }
+        tare_buf_append(buf, chunk, (size_t)got);
+        if (buf->failed) {
+            status = tare_fail(err, TARE_MEMORY, path, NULL, "no memory to read the file");
+            break;
+        }
+    }
+    if (status == TARE_OK && !buf->data)
+        tare_buf_append(buf, "", 0); /* an empty file still gives a valid string */
+    close(fd);
+    return status;
+}
+
+static bool write_all(int fd, const char *data, size_t size) {
+    while (size > 0) {
+        ssize_t put = write(fd, data, size);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return false;
+        data += put;
+        size -= (size_t)put;
+    }
+    return true;
+}
+
+enum tare_status tare_file_write(const char *path, const void *data, size_t size,
+                                 struct tare_err *err) {
+    static const char hint[] = "is the folder writable, and is there disk space?";
+    struct tare_buf temporary = {0};
+    tare_buf_printf(&temporary, "%s.tmp%ld", path, (long)getpid());
+    if (temporary.failed)
+        return tare_fail(err, TARE_MEMORY, path, NULL, "no memory to write the file");
+    int fd = open(temporary.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    enum tare_status status = TARE_OK;
+    if (fd < 0)
+        status = tare_fail_errno(err, path, hint, "cannot be created");
+    else {
+        if (!write_all(fd, data, size) || fsync(fd) != 0)
+            status = tare_fail_errno(err, path, hint, "cannot be written");
+        if (close(fd) != 0 && status == TARE_OK)
+            status = tare_fail_errno(err, path, hint, "cannot be written");
+        if (status == TARE_OK && rename(temporary.data, path) != 0)
+            status = tare_fail_errno(err, path, hint, "cannot be put in place");
+        if (status != TARE_OK)
+            unlink(temporary.data);
+    }
+    tare_buf_free(&temporary);
+    return status;
+}
+
+enum tare_status tare_make_dirs(const char *path, struct tare_err *err) {
+    char *copy = strdup(path);
+    if (!copy)
+        return tare_fail(err, TARE_MEMORY, path, NULL, "no memory to make the folder");
+    enum tare_status status = TARE_OK;
+    for (char *slash = copy; status == TARE_OK && slash;) {
+        slash = strchr(slash + 1, '/');
+        if (slash)
+            *slash = '\0';
+        struct stat info;
+        if (mkdir(copy, 0777) != 0) {
+            int saved = errno;
+            if (stat(copy, &info) != 0 || !S_ISDIR(info.st_mode)) {
+                errno = saved;
+                status = tare_fail_errno(err, copy, "choose another folder",
+                                         "the folder cannot be made");
+            }
+        }
+        if (slash)
+            *slash = '/';
+    }
+    free(copy);
+    return status;
+}
+
+bool tare_path_exists(const char *path) {
+    return access(path, F_OK) == 0;
+}
+
+char *tare_path_join(const char *a, const char *b) {
+    if (b[0] == '/')
+        return strdup(b);
+    size_t a_size = strlen(a);
+    while (a_size > 1 && a[a_size - 1] == '/')
+        a_size--;
+    size_t b_size = strlen(b);
+    char *joined = malloc(a_size + b_size + 2);
+    if (!joined)
+        return NULL;
+    memcpy(joined, a, a_size);
+    size_t at = a_size;
+    if (a_size > 0 && a[a_size - 1] != '/')
+        joined[at++] = '/';
+    memcpy(joined + at, b, b_size + 1);
+    return joined;
+}
+
+char *tare_cache_dir(void) {
+    const char *xdg = getenv("XDG_CACHE_HOME");
+    if (xdg && xdg[0])
+        return tare_path_join(xdg, "tare");
+    const char *home = getenv("HOME");
+    return home && home[0] ? tare_path_join(home, ".cache/tare") : NULL;
+}
+
+static void hex(char out[65], struct sha256_ctx *context) {
+    uint8_t digest[SHA256_DIGEST_SIZE];
+    sha256_digest(context, sizeof digest, digest);
+    for (size_t i = 0; i < sizeof digest; i++)
+        snprintf(out + 2 * i, 3, "%02x", digest[i]);
+}
+
+void tare_sha256_hex(char out[65], const void *data, size_t size) {
+    struct sha256_ctx context;
+    sha256_init(&context);
+    sha256_update(&context, size, data);
+    hex(out, &context);
+}
+
+enum tare_status tare_sha256_file(char out[65], const char *path, struct tare_err *err) {
+    FILE *file = fopen(path, "rbe");
+    if (!file)
+        return tare_fail_errno(err, path, "check the path and its permissions", "cannot be opened");
+    struct sha256_ctx context;
+    sha256_init(&context);
+    uint8_t chunk[65536];
+    for (size_t got; (got = fread(chunk, 1, sizeof chunk, file)) > 0;)
+        sha256_update(&context, got, chunk);
+    enum tare_status status = TARE_OK;
+    if (ferror(file))
+        status = tare_fail_errno(err, path, NULL, "cannot be read");
+    fclose(file);
+    hex(out, &context);
+    return status;
+}
