@@ -1,0 +1,400 @@
+/* engine_main.c: the half of a C engine that all of them share: the protocol, the stopwatch, the
+ * files. The other half is a struct tare_engine_ops (include/tare/engine.h); engines/tare_engine.py
+ * is the same in Python and passes the same conformance test.
+ *
+ * The stopwatch laps: each phase ends where the next begins, so that no time can fall between two.
+ */
+#include "tare/engine.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tare/buf.h"
+#include "tare/clock.h"
+#include "tare/safetensors.h"
+
+static int event_fd = STDOUT_FILENO; /* the real stdout; fd 1 itself becomes stderr */
+static int64_t lap_start_ns;
+static const char *infer_call = "infer";
+static bool skipping; /* tare_engine_skip was called: the failure is a missing piece, not a fault */
+
+/* ---- events ------------------------------------------------------------------------------------
+ */
+
+static void emit(json_t *event) {
+    char *text = event ? json_dumps(event, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
+    json_decref(event);
+    size_t size = text ? strlen(text) : 0;
+    if (text)
+        text[size++] = '\n'; /* in place of the NUL: write() doesn't need it */
+    for (size_t done = 0; done < size;) {
+        ssize_t put = write(event_fd, text + done, size - done);
+        if (put < 0 && errno != EINTR)
+            exit(1); /* nobody listens any more */
+        if (put > 0)
+            done += (size_t)put;
+    }
+    free(text);
+}
+
+static void lap(const char *phase) {
+    int64_t now_ns = tare_now_ns();
+    emit(json_pack("{s:s,s:s,s:I}", "event", "phase", "name", phase, "wall_ns",
+                   (json_int_t)(now_ns - lap_start_ns)));
+    lap_start_ns = now_ns;
+}
+
+static void emit_sample(size_t batch, size_t loops, int64_t wall_ns, bool first) {
+    emit(json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:b}", "event", "sample", "task", "infer", "call",
+                   infer_call, "batch", (json_int_t)batch, "loops", (json_int_t)loops, "wall_ns",
+                   (json_int_t)wall_ns, "first", (int)first));
+}
+
+void tare_engine_setting(const char *name, const char *value) {
+    emit(json_pack("{s:s,s:s,s:s}", "event", "setting", "name", name, "value", value));
+}
+
+void tare_engine_infer_call(const char *name) {
+    infer_call = name;
+}
+
+enum tare_status tare_engine_skip(struct tare_err *err, const char *fix, const char *fmt, ...) {
+    char text[TARE_MAX_TEXT];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    skipping = true;
+    return tare_fail(err, TARE_FAILED, NULL, fix, "%s", text);
+}
+
+/* ---- files in ----------------------------------------------------------------------------------
+ */
+
+/* x = u8 / 255.0f for every pixel, through a table: the same correctly rounded quotients. */
+static enum tare_status read_images(float **x, size_t *n, size_t *n_in, const char *path,
+                                    struct tare_err *err) {
+    struct tare_array array = {0};
+    enum tare_status status = tare_npy_read(&array, path, err);
+    if (status != TARE_OK)
+        return status;
+    size_t count = tare_array_count(&array);
+    if (array.dtype != TARE_U8 || array.rank < 2 || array.shape[0] == 0)
+        status = tare_fail(err, TARE_DATA, path, NULL, "images must be uint8 (n, …)");
+    else if (!(*x = malloc((count ? count : 1) * sizeof **x)))
+        status = tare_fail(err, TARE_MEMORY, path, NULL, "no memory for %zu pixels", count);
+    else {
+        float quotient[256];
+        for (int value = 0; value < 256; value++)
+            quotient[value] = (float)value / 255.0f;
+        const uint8_t *pixels = array.data;
+        for (size_t i = 0; i < count; i++)
+            (*x)[i] = quotient[pixels[i]];
+        *n = array.shape[0];
+        *n_in = count / array.shape[0];
+    }
+    tare_array_free(&array);
+    return status;
+}
+
+/* Takes over the data of an int32 array. */
+static enum tare_status read_integers(int32_t **values, struct tare_array *array, const char *path,
+                                      int rank, struct tare_err *err) {
+    enum tare_status status = tare_npy_read(array, path, err);
+    if (status != TARE_OK)
+        return status;
+    if (array->dtype != TARE_I32 || array->rank != rank) {
+        tare_array_free(array);
+        return tare_fail(err, TARE_DATA, path, NULL, "must be int32 with %d axes", rank);
+    }
+    *values = array->data;
+    array->data = NULL;
+    return TARE_OK;
+}
+
+static enum tare_status check_range(const int32_t *values, size_t count, size_t limit,
+                                    const char *path, const char *what, struct tare_err *err) {
+    for (size_t i = 0; i < count; i++)
+        if (values[i] < 0 || (size_t)values[i] >= limit)
+            return tare_fail(err, TARE_DATA, path, NULL, "%s %d at position %zu is not in 0 … %zu",
+                             what, (int)values[i], i, limit - 1);
+    return TARE_OK;
+}
+
+static enum tare_status load_training(struct tare_work *work, struct tare_err *err) {
+    const struct tare_job *job = &work->job;
+    struct tare_array labels = {0}, order = {0};
+    size_t n_in = 0;
+    enum tare_status status = read_images(&work->images, &work->n, &n_in, job->images, err);
+    if (status == TARE_OK && n_in != work->net.n_in)
+        status = tare_fail(err, TARE_DATA, job->images, "start --model with the image's size",
+                           "an image has %zu values, the model takes %zu", n_in, work->net.n_in);
+    if (status == TARE_OK)
+        status = read_integers(&work->labels, &labels, job->labels, 1, err);
+    if (status == TARE_OK && labels.shape[0] != work->n)
+        status = tare_fail(err, TARE_DATA, job->labels, NULL, "%zu labels for %zu images",
+                           labels.shape[0], work->n);
+    if (status == TARE_OK)
+        status = check_range(work->labels, work->n, work->net.n_out, job->labels, "label", err);
+    if (status == TARE_OK)
+        status = read_integers(&work->order, &order, job->order, 3, err);
+    if (status != TARE_OK)
+        return status;
+    size_t all_steps = order.shape[0] * order.shape[1];
+    if (order.shape[2] != job->batch || all_steps == 0 || job->steps > all_steps)
+        return tare_fail(err, TARE_DATA, job->order, NULL,
+                         "(%zu, %zu, %zu) does not hold %zu steps of batch %zu", order.shape[0],
+                         order.shape[1], order.shape[2], job->steps, job->batch);
+    work->steps_per_epoch = order.shape[1];
+    work->steps = job->steps ? job->steps : all_steps;
+    return check_range(work->order, all_steps * job->batch, work->n, job->order, "index", err);
+}
+
+static enum tare_status load_weights(struct tare_work *work, struct tare_err *err) {
+    struct tare_tensors tensors = {0};
+    work->params = calloc(work->net.param_count + 1, sizeof *work->params);
+    if (!work->params)
+        return tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory for the parameters");
+    enum tare_status status = tare_safetensors_read(&tensors, work->job.init, err);
+    if (status == TARE_OK)
+        status = tare_net_from_tensors(work->params, &work->net, &tensors, work->job.init, err);
+    tare_tensors_free(&tensors);
+    return status;
+}
+
+static enum tare_status load(struct tare_work *work, struct tare_err *err) {
+    const struct tare_job *job = &work->job;
+    enum tare_status status = TARE_OK;
+    if (job->model[0]) {
+        status = tare_net_parse(&work->net, job->model, err);
+        work->n_in = work->net.n_in;
+        work->n_out = work->net.n_out;
+    }
+    if (status == TARE_OK && job->init[0])
+        status = load_weights(work, err);
+    if (status == TARE_OK && strcmp(job->task, "train") == 0)
+        status = load_training(work, err);
+    if (status == TARE_OK && job->test_images[0]) {
+        size_t n_in = 0;
+        status = read_images(&work->test_images, &work->n_test, &n_in, job->test_images, err);
+        if (status == TARE_OK && work->n_in && work->n_in != n_in)
+            status = tare_fail(err, TARE_DATA, job->test_images, NULL,
+                               "an image has %zu values, the model takes %zu", n_in, work->n_in);
+        work->n_in = n_in;
+    }
+    return status;
+}
+
+/* ---- the three tasks ---------------------------------------------------------------------------
+ */
+
+static enum tare_status train(const struct tare_engine_ops *ops, void *state,
+                              const struct tare_work *work, struct tare_err *err) {
+    size_t range = work->job.range ? work->job.range : work->steps_per_epoch;
+    float *losses = calloc(range, sizeof *losses);
+    if (!losses)
+        return tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory for the losses");
+    enum tare_status status = TARE_OK;
+    double epoch_loss = 0;
+    int64_t epoch_start_ns = tare_now_ns();
+    for (size_t step = 0; step < work->steps && status == TARE_OK;) {
+        size_t left_in_epoch = work->steps_per_epoch - step % work->steps_per_epoch;
+        size_t count = step == 0 ? 1 : range; /* the first step alone: compilation happens there */
+        count = count < left_in_epoch ? count : left_in_epoch;
+        count = count < work->steps - step ? count : work->steps - step;
+        status = ops->train(state, step, count, losses, err);
+        for (size_t i = 0; i < count && status == TARE_OK; i++)
+            epoch_loss += (double)losses[i];
+        step += count;
+        if (status == TARE_OK && step == 1)
+            lap("first_step");
+        if (status != TARE_OK || step % work->steps_per_epoch != 0)
+            continue;
+        int64_t now_ns = tare_now_ns();
+        double mean = epoch_loss / (double)work->steps_per_epoch;
+        json_t *loss = isfinite(mean) ? json_real(mean) : json_null();
+        emit(json_pack("{s:s,s:I,s:o,s:I}", "event", "epoch", "i",
+                       (json_int_t)(step / work->steps_per_epoch - 1), "loss", loss, "wall_ns",
+                       (json_int_t)(now_ns - epoch_start_ns)));
+        epoch_start_ns = now_ns;
+        epoch_loss = 0;
+    }
+    free(losses);
+    if (status == TARE_OK)
+        status = ops->weights(state, work->params, err);
+    lap("train");
+    return status;
+}
+
+/* One image at a time: the number of calls doubles until they fill 20 ms, so that the clock's
+ * resolution and cost don't matter, whatever the engine's speed. */
+static enum tare_status time_one_image(const struct tare_engine_ops *ops, void *state,
+                                       const struct tare_work *work, float *logits,
+                                       struct tare_err *err) {
+    enum tare_status status = TARE_OK;
+    for (size_t loops = 1; status == TARE_OK; loops *= 2) {
+        int64_t start_ns = tare_now_ns();
+        for (size_t i = 0; i < loops && status == TARE_OK; i++)
+            status = ops->infer(state, logits, work->test_images + i % work->n_test * work->n_in, 1,
+                                err);
+        int64_t wall_ns = tare_now_ns() - start_ns;
+        if (status == TARE_OK && loops == 1)
+            emit_sample(1, 1, wall_ns, true);
+        if (status == TARE_OK && loops > 1 && wall_ns >= 20000000) {
+            emit_sample(1, loops, wall_ns, false);
+            break;
+        }
+    }
+    return status;
+}
+
+/* Fills logits: (n_test, n_out) by one call on all test images, then times calls. */
+static enum tare_status infer(const struct tare_engine_ops *ops, void *state,
+                              const struct tare_work *work, float *logits, struct tare_err *err) {
+    int64_t start_ns = tare_now_ns();
+    enum tare_status status = ops->infer(state, logits, work->test_images, work->n_test, err);
+    if (status != TARE_OK)
+        return status;
+    emit_sample(work->n_test, 1, tare_now_ns() - start_ns, true);
+    float *scratch = calloc(work->n_test * work->n_out, sizeof *scratch);
+    if (!scratch)
+        return tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory for the logits");
+    for (size_t loop = 0; loop < work->job.infer_loops && status == TARE_OK; loop++) {
+        start_ns = tare_now_ns();
+        status = ops->infer(state, scratch, work->test_images, work->n_test, err);
+        if (status == TARE_OK)
+            emit_sample(work->n_test, 1, tare_now_ns() - start_ns, false);
+    }
+    if (status == TARE_OK && work->job.infer_loops > 0)
+        status = time_one_image(ops, state, work, scratch, err);
+    free(scratch);
+    return status;
+}
+
+static enum tare_status save(const struct tare_engine_ops *ops, const struct tare_work *work,
+                             float *logits, struct tare_err *err) {
+    const struct tare_job *job = &work->job;
+    enum tare_status status = TARE_OK;
+    if (strcmp(job->task, "train") == 0 && job->out[0]) {
+        struct tare_tensors tensors = {0};
+        status = tare_net_to_tensors(&tensors, &work->net, work->params, job->norm, ops->name, err);
+        if (status == TARE_OK)
+            status = tare_safetensors_write(job->out, &tensors, err);
+        tare_tensors_free(&tensors);
+    }
+    if (status == TARE_OK && job->logits[0] && logits) {
+        struct tare_array array = {
+            .dtype = TARE_F32, .rank = 2, .shape = {work->n_test, work->n_out}, .data = logits};
+        status = tare_npy_write(job->logits, &array, err);
+    }
+    return status;
+}
+
+static enum tare_status run(const struct tare_engine_ops *ops, struct tare_work *work,
+                            struct tare_err *err) {
+    const struct tare_job *job = &work->job;
+    bool training = strcmp(job->task, "train") == 0;
+    if (!training && strcmp(job->task, "infer") != 0 && strcmp(job->task, "warmup") != 0)
+        return tare_fail(err, TARE_USAGE, NULL, NULL, "unknown task \"%s\"", job->task);
+    if (training && (!ops->train || !ops->weights))
+        return tare_fail(err, TARE_USAGE, NULL, NULL, "this engine only infers");
+    enum tare_status status = ops->import ? ops->import(work, err) : TARE_OK;
+    if (status != TARE_OK)
+        return status;
+    tare_engine_setting("version", ops->version());
+    lap("import");
+    if (strcmp(job->task, "warmup") == 0)
+        return TARE_OK;
+    void *state = NULL;
+    float *logits = NULL;
+    status = load(work, err);
+    lap("load");
+    if (status == TARE_OK)
+        status = ops->build(&state, work, err);
+    lap("build");
+    if (status == TARE_OK && training)
+        status = train(ops, state, work, err);
+    if (status == TARE_OK && work->test_images && ops->infer) {
+        logits = calloc(work->n_test * work->n_out + 1, sizeof *logits);
+        status = logits ? infer(ops, state, work, logits, err)
+                        : tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory for the logits");
+        lap("infer");
+    }
+    if (status == TARE_OK)
+        status = save(ops, work, logits, err);
+    free(logits);
+    if (ops->close && state)
+        ops->close(state);
+    lap("save");
+    return status;
+}
+
+/* ---- main --------------------------------------------------------------------------------------
+ */
+
+static enum tare_status read_job(struct tare_job *job, struct tare_err *err) {
+    char *line = NULL;
+    size_t capacity = 0;
+    ssize_t size = getline(&line, &capacity, stdin);
+    enum tare_status status =
+        size > 0
+            ? tare_job_parse(job, line, (size_t)size, err)
+            : tare_fail(err, TARE_USAGE, NULL, "give one job as a line of JSON on stdin", "no job");
+    free(line);
+    return status;
+}
+
+static int finish(enum tare_status status, const struct tare_err *err) {
+    if (status == TARE_OK)
+        emit(json_pack("{s:s}", "event", "bye"));
+    else if (skipping)
+        emit(json_pack("{s:s,s:s,s:s}", "event", "skip", "reason", err->what, "fix", err->hint));
+    else {
+        char message[sizeof err->what + sizeof err->where + sizeof err->hint + 16];
+        snprintf(message, sizeof message, "%s%s%s%s%s", err->where, err->where[0] ? ": " : "",
+                 err->what, err->hint[0] ? "; try: " : "", err->hint);
+        emit(json_pack("{s:s,s:s,s:s}", "event", "fail", "code", tare_status_name(status),
+                       "message", message));
+    }
+    return status == TARE_OK ? 0 : 1;
+}
+
+int tare_engine_main(int argc, char **argv, const struct tare_engine_ops *ops) {
+    if (argc > 1) {
+        printf("usage: %s < job.json\n"
+               "The engine \"%s\" of tare: reads one job as a line of JSON, prints events as lines "
+               "of JSON.\nThe protocol: doc/protocol.md. Every job of a results folder can be run "
+               "again:\n    %s < results/.../job.json\n",
+               argv[0], ops->name, argv[0]);
+        return strcmp(argv[1], "--help") == 0 ? 0 : 2;
+    }
+    if (ops->abi != TARE_ABI || !ops->name || !ops->version || !ops->build) {
+        fprintf(stderr, "%s: a required hook is missing, or the ABI is not %d\n", argv[0],
+                TARE_ABI);
+        return 2;
+    }
+    event_fd = dup(STDOUT_FILENO);
+    if (event_fd < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+        return 1;
+    lap_start_ns = tare_now_ns();
+    static struct tare_work work; /* static: the job is some 20 kB */
+    struct tare_err err = {0};
+    enum tare_status status = read_job(&work.job, &err);
+    emit(json_pack("{s:s,s:i,s:s,s:s,s:s,s:[s,s,s]}", "event", "hello", "abi", TARE_ABI, "engine",
+                   ops->name, "version", "", "variant", work.job.variant, "tasks",
+                   ops->train ? "train" : "infer", "infer", "warmup"));
+    if (status == TARE_OK)
+        status = run(ops, &work, &err);
+    int code = finish(status, &err);
+    free(work.order);
+    free(work.params);
+    free(work.images);
+    free(work.labels);
+    free(work.test_images);
+    return code;
+}
