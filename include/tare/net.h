@@ -9,6 +9,7 @@
  *
  * Grammar: INPUT LAYER…, separated by spaces. INPUT: 784, or 28x28x1 (height × width × channels).
  * LAYER: dense:UNITS or dense:UNITS:relu; relu alone. A dense layer flattens what it is given.
+ * "dense:64:relu" and "dense:64 relu" are the same two layers: layers[0] dense, layers[1] relu.
  */
 #ifndef TARE_NET_H
 #define TARE_NET_H
@@ -22,7 +23,8 @@
 #define TARE_MAX_NET_TENSORS 64
 #define TARE_MAX_WIDTH 65536      /* values of one layer's input or output, per sample */
 #define TARE_MAX_PARAMS (1 << 28) /* floats: 1 GiB */
-#define TARE_MAX_SPEC 1024        /* characters */
+#define TARE_MAX_SPEC 1024        /* characters, with the NUL */
+#define TARE_MAX_LAYER_ARGS 4     /* numbers in a layer's text: UNITS of dense:UNITS */
 
 struct tare_shape { /* of one sample: (values), or (height, width, channels) */
     int rank;       /* 1 or 3 */
@@ -30,7 +32,8 @@ struct tare_shape { /* of one sample: (values), or (height, width, channels) */
 };
 
 struct tare_layer {
-    const struct tare_op *op; /* src/net/op.h; its name through tare_layer_op_name */
+    const struct tare_op *op;        /* src/net/op.h; its name through tare_layer_op_name */
+    size_t arg[TARE_MAX_LAYER_ARGS]; /* the numbers of its text, in the order of the text */
     struct tare_shape in, out;
     size_t n_in, n_out; /* values per sample: products of in and out */
     int first_tensor;   /* index into tensors; −1 without parameters */
@@ -55,6 +58,8 @@ struct tare_net {
     size_t param_count; /* floats in the block */
 };
 
+/* TARE_USAGE when the text is no net; err names the character and, for a misspelt layer, the
+ * nearest one that exists. *net is undefined then. */
 enum tare_status tare_net_parse(struct tare_net *net, const char *spec, struct tare_err *err);
 
 /* The canonical text of a net; parse(text) gives the same net. out holds TARE_MAX_SPEC. */
@@ -66,11 +71,13 @@ const char *tare_layer_op_name(const struct tare_layer *layer);
  * params: net->param_count floats. The same seed gives the same bits. */
 void tare_net_init(float *params, const struct tare_net *net, uint64_t seed);
 
-/* Floating-point operations of a forward pass of one sample (a multiply-add counts two). */
+/* Floating-point operations of a forward pass of one sample (a multiply-add counts two, a bias or a
+ * relu one per value). */
 double tare_net_forward_flops(const struct tare_net *net);
 
-/* Between the block and safetensors. read checks every name and shape, and refuses values that are
- * not finite. `trained_by` and `norm` ("u8/255") go into the metadata; either may be NULL. */
+/* Between the block and safetensors. `trained_by` and `norm` ("u8/255") go into the metadata beside
+ * `model`; either may be NULL. from_tensors wants exactly the net's tensors, float32 and finite,
+ * and fails with TARE_DATA that names the tensor; `name` is the file, for messages only. */
 struct tare_tensors;
 enum tare_status tare_net_to_tensors(struct tare_tensors *out, const struct tare_net *net,
                                      const float *params, const char *norm, const char *trained_by,
