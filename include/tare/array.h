@@ -30,8 +30,9 @@ enum tare_dtype {
 };
 
 #define TARE_MAX_RANK 4
-#define TARE_MAX_ARRAY_BYTES ((size_t)1 << 32) /* of one array; 87 times MNIST's training images   \
-                                                */
+#define TARE_MAX_ARRAY_BYTES                                                                       \
+    ((size_t)1 << 32) /* of one array; 87 times MNIST's training images                            \
+                       */
 
 struct tare_array {
     enum tare_dtype dtype;
@@ -62,6 +63,11 @@ enum tare_status tare_npy_parse(struct tare_array *array, const void *bytes, siz
                                 const char *name, struct tare_err *err);
 enum tare_status tare_npy_read(struct tare_array *array, const char *path, struct tare_err *err);
 enum tare_status tare_npy_write(const char *path, const struct tare_array *array,
+                                struct tare_err *err);
+
+/* Appends to out the bytes that tare_npy_write writes: version 1, data 64 bytes aligned. */
+struct tare_buf;
+enum tare_status tare_npy_bytes(struct tare_buf *out, const struct tare_array *array,
                                 struct tare_err *err);
 
 #endif

@@ -16,7 +16,8 @@
 #include "tare/err.h"
 
 #define TARE_MAX_TENSORS 256
-#define TARE_MAX_TENSOR_NAME 64 /* characters, with the NUL */
+#define TARE_MAX_TENSOR_NAME 64                       /* characters, with the NUL */
+#define TARE_MAX_SAFETENSORS_HEADER ((size_t)1 << 20) /* bytes of JSON */
 
 struct tare_tensor {
     char name[TARE_MAX_TENSOR_NAME];
@@ -39,6 +40,11 @@ enum tare_status tare_safetensors_read(struct tare_tensors *out, const char *pat
 
 /* Writes whole or not at all; the same tensors and metadata give the same bytes. */
 enum tare_status tare_safetensors_write(const char *path, const struct tare_tensors *tensors,
+                                        struct tare_err *err);
+
+/* Appends to out the bytes that tare_safetensors_write writes. */
+struct tare_buf;
+enum tare_status tare_safetensors_bytes(struct tare_buf *out, const struct tare_tensors *tensors,
                                         struct tare_err *err);
 
 /* NULL when absent. */
