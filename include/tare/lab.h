@@ -1,0 +1,135 @@
+/* lab.h: an experiment: which engines do what, how often, in which order, and where it is kept.
+ *
+ *     struct tare_experiment x;
+ *     tare_experiment_defaults(&x);
+ *     tare_experiment_add(&x, "keras", &err);
+ *     tare_experiment_add(&x, "native", &err);
+ *     struct tare_campaign c = {.experiment = &x, .dataset = &set, .prepared = folder, .dir = out};
+ *     enum tare_status status = tare_campaign_run(&c, &err);    // results are in out/samples.jsonl
+ */
+#ifndef TARE_LAB_H
+#define TARE_LAB_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tare/array.h"
+#include "tare/data.h"
+#include "tare/err.h"
+#include "tare/machine.h"
+#include "tare/net.h"
+#include "tare/protocol.h"
+#include "tare/supervise.h"
+
+#define TARE_MAX_CELLS 32
+#define TARE_DEFAULT_RUNS 6 /* fewer cannot carry a 95 % interval (stats.h) */
+#define TARE_DEFAULT_TIMEOUT_S 600
+
+/* What tare knows about an engine by name. Engines it doesn't know train on the controlled track.
+ */
+struct tare_known_engine {
+    const char *name;
+    const char *track;       /* "tutorial", "controlled", "deployment" */
+    bool by_default;         /* part of `tare compare` without --engines */
+    double process_s;        /* rough cost of a process and per trained image: measured on two */
+    double train_us;         /* 2.5 GHz cores at batch 32; for --dry-run's estimate only */
+    const char *environment; /* the Python environment it needs, or NULL */
+};
+const struct tare_known_engine *tare_known_engines(size_t *count);
+const struct tare_known_engine *tare_known_engine(const char *name); /* NULL: unknown */
+
+struct tare_cell {
+    char engine[64];
+    char variant[32];
+    char track[16];
+};
+
+struct tare_experiment {
+    struct tare_net net;
+    char model[TARE_MAX_SPEC]; /* the net's canonical text */
+    size_t epochs, batch, runs;
+    uint64_t seed; /* run r uses seed + r for weights and order, in every engine */
+    int threads;
+    double lr;
+    double timeout_s;
+    bool quick;
+    char command[1024]; /* as the user typed it, for the report */
+    struct tare_cell cells[TARE_MAX_CELLS];
+    size_t cell_count;
+};
+
+void tare_experiment_defaults(struct tare_experiment *x);
+
+/* Adds an engine's cell on its own track. The null engine asked for by name becomes a row;
+ * otherwise the campaign runs it under `harness`. TARE_USAGE for a doubled or impossible engine. */
+enum tare_status tare_experiment_add(struct tare_experiment *x, const char *engine,
+                                     struct tare_err *err);
+
+/* Takes the model from text, or, when text is NULL, the study's net fitted to the data set:
+ * "INPUT dense:64:relu dense:CLASSES". Checks it against the set. */
+enum tare_status tare_experiment_model(struct tare_experiment *x, const char *text,
+                                       const struct tare_dataset *set, struct tare_err *err);
+
+/* Rough seconds and bytes of a campaign, for --dry-run and the disk check. */
+double tare_experiment_seconds(const struct tare_experiment *x, size_t train_images);
+size_t tare_experiment_bytes(const struct tare_experiment *x, const struct tare_dataset *set);
+
+/* The order in which run `run` visits the cells: indices into x->cells, seeded. */
+void tare_experiment_order(int32_t *cells, const struct tare_experiment *x, size_t run);
+
+/* The order of training images of run `run`: int32 (epochs, steps, batch), a new permutation per
+ * epoch, the remainder dropped. */
+enum tare_status tare_experiment_batches(struct tare_array *order, const struct tare_experiment *x,
+                                         size_t run, size_t train_images, struct tare_err *err);
+
+struct tare_progress { /* one finished or beginning job, for the user */
+    size_t done, total;
+    size_t run; /* from 0; of x->runs */
+    const struct tare_cell *cell;
+    const char *doing;                  /* "warm-up", "train", "infer model.tflite" */
+    const struct tare_outcome *outcome; /* NULL while it begins */
+    double left_s;                      /* < 0: not known yet */
+};
+
+struct tare_campaign {
+    const struct tare_experiment *experiment;
+    const struct tare_dataset *dataset;
+    const struct tare_machine *machine;
+    const char *prepared; /* the folder tare_dataset_prepare made */
+    const char *dir;      /* results folder: exists and is empty */
+    const volatile sig_atomic_t *stop;
+    void (*progress)(void *context, const struct tare_progress *progress);
+    void *context;
+    size_t failed_jobs; /* out: jobs whose state is not ok */
+};
+
+/* Runs everything and appends to dir/samples.jsonl. TARE_INTERRUPTED when *stop was set;
+ * TARE_FAILED when a job was not ok (the rest still ran); other statuses when tare itself could not
+ * go on. */
+enum tare_status tare_campaign_run(struct tare_campaign *campaign, struct tare_err *err);
+
+/* Makes the results folder, or checks that it is empty and writable with `bytes` free. */
+enum tare_status tare_results_open(const char *dir, size_t bytes, struct tare_err *err);
+
+/* ---- grading ----------------------------------------------------------------------------------
+ */
+
+struct tare_grade {
+    size_t correct, total;
+    bool finite; /* false: a logit is NaN or infinite, and nothing else is meant */
+};
+
+/* logits: float32 (n, classes) against labels: int32 (n). The answer is the first of the largest.
+ */
+enum tare_status tare_grade_logits(struct tare_grade *grade, const struct tare_array *logits,
+                                   const struct tare_array *labels, struct tare_err *err);
+
+/* Largest |a − b| of any logit, and in how many rows the answer changed. Same shapes or TARE_DATA.
+ */
+enum tare_status tare_compare_logits(double *max_abs_diff, size_t *changed,
+                                     const struct tare_array *a, const struct tare_array *b,
+                                     struct tare_err *err);
+
+#endif

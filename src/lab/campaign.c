@@ -1,0 +1,366 @@
+/* campaign.c: carries out an experiment: a discarded warm-up per engine, then round after round in
+ * a seeded order, each finished job graded and recorded before the next begins. The models that
+ * tutorials export are run over the test set by the C engines litert and onnxruntime at once. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "record.h"
+#include "tare/buf.h"
+#include "tare/clock.h"
+#include "tare/safetensors.h"
+
+#define INFER_LOOPS 5 /* timed calls on the whole test set, after the first */
+
+/* What a campaign knows while it runs. Paths in jobs are absolute: engines run anywhere. */
+struct state {
+    struct tare_campaign *campaign;
+    char *dir;          /* absolute */
+    char *init, *order; /* of the current run */
+    size_t next_index;
+    size_t done, total;
+    int64_t start_ns;
+    double spent_s, planned_s; /* estimated seconds of the jobs that are done, and of all */
+};
+
+static enum tare_status no_memory(struct tare_err *err) {
+    return tare_fail(err, TARE_MEMORY, "campaign", NULL, "no memory for a job");
+}
+
+/* ---- files that all engines of a run share ------------------------------------------------------
+ */
+
+static enum tare_status write_init(const char *path, const struct tare_experiment *x, size_t run,
+                                   struct tare_err *err) {
+    float *params = calloc(x->net.param_count + 1, sizeof *params);
+    struct tare_tensors tensors = {0};
+    if (!params)
+        return no_memory(err);
+    tare_net_init(params, &x->net, x->seed + run);
+    enum tare_status status =
+        tare_net_to_tensors(&tensors, &x->net, params, "u8/255", "nothing yet", err);
+    if (status == TARE_OK)
+        status = tare_safetensors_write(path, &tensors, err);
+    tare_tensors_free(&tensors);
+    free(params);
+    return status;
+}
+
+static enum tare_status begin_run(struct state *s, size_t run, struct tare_err *err) {
+    const struct tare_experiment *x = s->campaign->experiment;
+    struct tare_buf folder = {0};
+    tare_buf_printf(&folder, "%s/runs/%zu", s->dir, run);
+    free(s->init);
+    free(s->order);
+    s->init = folder.failed ? NULL : tare_path_join(folder.data, "init.safetensors");
+    s->order = folder.failed ? NULL : tare_path_join(folder.data, "order.npy");
+    enum tare_status status =
+        s->init && s->order ? tare_make_dirs(folder.data, err) : no_memory(err);
+    tare_buf_free(&folder);
+    if (status == TARE_OK)
+        status = write_init(s->init, x, run, err);
+    struct tare_array order = {0};
+    if (status == TARE_OK)
+        status = tare_experiment_batches(&order, x, run,
+                                         s->campaign->dataset->train_images.shape[0], err);
+    if (status == TARE_OK)
+        status = tare_npy_write(s->order, &order, err);
+    tare_array_free(&order);
+    return status;
+}
+
+/* ---- one job ------------------------------------------------------------------------------------
+ */
+
+/* Joins into a job's path; false when it doesn't fit. */
+static bool put_path(char out[TARE_MAX_PATH], const char *dir, const char *file) {
+    int size = snprintf(out, TARE_MAX_PATH, "%s/%s", dir, file);
+    return size > 0 && size < TARE_MAX_PATH;
+}
+
+static bool fill_job(struct tare_job *job, const struct state *s,
+                     const struct tare_job_result *result, const char *job_dir) {
+    const struct tare_campaign *c = s->campaign;
+    const struct tare_experiment *x = c->experiment;
+    tare_job_defaults(job);
+    snprintf(job->task, sizeof job->task, "%s", result->task);
+    bool harness = strcmp(result->cell.track, "harness") == 0;
+    snprintf(job->track, sizeof job->track, "%s", harness ? "controlled" : result->cell.track);
+    snprintf(job->variant, sizeof job->variant, "%s", result->cell.variant);
+    snprintf(job->model, sizeof job->model, "%s", x->model);
+    job->lr = x->lr;
+    job->batch = x->batch;
+    job->epochs = x->epochs;
+    job->range = harness ? 1 : 0; /* one step a call: that is the price the harness line states */
+    job->threads = result->threads;
+    job->seed = x->seed + (size_t)(result->run < 0 ? 0 : result->run);
+    job->infer_loops = INFER_LOOPS;
+    bool good = put_path(job->images, c->prepared, "train_images.npy") &&
+                put_path(job->labels, c->prepared, "train_labels.npy") &&
+                put_path(job->test_images, c->prepared, "test_images.npy") &&
+                put_path(job->logits, job_dir, "logits.npy");
+    if (strcmp(result->task, "infer") == 0) {
+        job->model[0] = '\0'; /* the model file knows */
+        return good && put_path(job->model_file, s->dir, result->path);
+    }
+    if (strcmp(result->task, "warmup") == 0)
+        return good;
+    good = good && put_path(job->out, job_dir, "weights.safetensors") &&
+           snprintf(job->init, sizeof job->init, "%s", s->init) < TARE_MAX_PATH &&
+           snprintf(job->order, sizeof job->order, "%s", s->order) < TARE_MAX_PATH;
+    if (strcmp(job->track, "tutorial") == 0)
+        good = good && snprintf(job->data_dir, TARE_MAX_PATH, "%s", c->prepared) < TARE_MAX_PATH &&
+               snprintf(job->export_dir, TARE_MAX_PATH, "%s", job_dir) < TARE_MAX_PATH;
+    return good;
+}
+
+static void spoil(struct tare_job_result *result, const char *reason) {
+    result->outcome.state = TARE_STATE_FAILED;
+    snprintf(result->outcome.reason, sizeof result->outcome.reason, "%s", reason);
+}
+
+/* Reads the logits an engine wrote and grades them; a wrong file spoils the job, not the campaign.
+ */
+static void grade(const struct state *s, struct tare_job_result *result, const char *job_dir) {
+    struct tare_err err = {0};
+    struct tare_array logits = {0}, others = {0};
+    char path[TARE_MAX_PATH], other_path[TARE_MAX_PATH];
+    bool good = put_path(path, job_dir, "logits.npy") && tare_path_exists(path);
+    if (!good) {
+        spoil(result, "wrote no logits");
+        return;
+    }
+    enum tare_status status = tare_npy_read(&logits, path, &err);
+    if (status == TARE_OK)
+        status =
+            tare_grade_logits(&result->grade, &logits, &s->campaign->dataset->test_labels, &err);
+    if (status == TARE_OK && !result->grade.finite)
+        spoil(result, "returned logits that are not numbers (NaN or infinite)");
+    else if (status == TARE_OK && result->of) {
+        char other_dir[TARE_MAX_PATH];
+        if (put_path(other_dir, s->dir, result->of->dir) &&
+            put_path(other_path, other_dir, "logits.npy"))
+            status = tare_npy_read(&others, other_path, &err);
+        if (status == TARE_OK)
+            status = tare_compare_logits(&result->max_abs_diff, &result->changed_answers, &logits,
+                                         &others, &err);
+        result->compared = status == TARE_OK;
+    }
+    if (status != TARE_OK)
+        spoil(result, err.what);
+    result->graded = result->outcome.state != TARE_STATE_FAILED;
+    tare_array_free(&logits);
+    tare_array_free(&others);
+}
+
+static void report_progress(struct state *s, const struct tare_job_result *result,
+                            const char *doing, bool finished) {
+    struct tare_campaign *c = s->campaign;
+    if (!c->progress)
+        return;
+    double elapsed_s = (double)(tare_now_ns() - s->start_ns) * 1e-9;
+    /* The plan's rough seconds, corrected by what they have proved to be so far. */
+    double left_s = s->spent_s > 0 ? (s->planned_s - s->spent_s) * elapsed_s / s->spent_s : -1;
+    struct tare_progress progress = {.done = s->done,
+                                     .total = s->total,
+                                     .run = result->run < 0 ? 0 : (size_t)result->run,
+                                     .cell = &result->cell,
+                                     .doing = doing,
+                                     .outcome = finished ? &result->outcome : NULL,
+                                     .left_s = left_s};
+    c->progress(c->context, &progress);
+}
+
+/* Where the engine isn't installed: a skipped cell with the way to get it. */
+static void not_installed(struct tare_job_result *result, const struct tare_err *err) {
+    result->outcome.state = TARE_STATE_SKIPPED;
+    snprintf(result->outcome.reason, sizeof result->outcome.reason, "%s", err->what);
+    snprintf(result->outcome.fix, sizeof result->outcome.fix, "%s", err->hint);
+    snprintf(result->reproduce, sizeof result->reproduce, "tare-engine-%s --help",
+             result->cell.engine);
+}
+
+static enum tare_status launch(struct state *s, struct tare_job_result *result, const char *program,
+                               const char *job_dir, struct tare_err *err) {
+    struct tare_campaign *c = s->campaign;
+    static struct tare_job job; /* 20 kB: off the stack */
+    char job_path[TARE_MAX_PATH], log_path[TARE_MAX_PATH];
+    if (!fill_job(&job, s, result, job_dir) || !put_path(job_path, job_dir, "job.json") ||
+        !put_path(log_path, job_dir, "stderr.log"))
+        return tare_fail(err, TARE_USAGE, job_dir, "choose a shorter --out",
+                         "the path is too long");
+    char *line = NULL;
+    enum tare_status status = tare_job_text(&line, &job, err);
+    if (status == TARE_OK)
+        status = tare_file_write(job_path, line, strlen(line), err);
+    free(line);
+    snprintf(result->reproduce, sizeof result->reproduce, "%s < %s", program, job_path);
+    struct tare_launch how = {.program = program,
+                              .engine = result->cell.engine,
+                              .job_path = job_path,
+                              .log_path = log_path,
+                              .threads = result->threads,
+                              .timeout_s = c->experiment->timeout_s,
+                              .stop = c->stop};
+    return status == TARE_OK ? tare_supervise(&result->outcome, &how, err) : status;
+}
+
+/* Runs one job from its folder to its record. result->dir is allocated here and freed by
+ * finish_job. A job that fails is a result; the status speaks of tare itself. */
+static enum tare_status run_job(struct state *s, struct tare_job_result *result, const char *doing,
+                                struct tare_err *err) {
+    result->index = s->next_index++;
+    struct tare_buf dir = {0};
+    tare_buf_printf(&dir, "jobs/%04zu-%s-%s", result->index, result->cell.engine,
+                    result->cell.track);
+    if (result->run >= 0)
+        tare_buf_printf(&dir, "-r%d", result->run);
+    result->dir = dir.data;
+    char *job_dir = dir.failed ? NULL : tare_path_join(s->dir, dir.data);
+    char *program = NULL;
+    struct tare_err missing = {0};
+    report_progress(s, result, doing, false);
+    enum tare_status status = job_dir ? tare_make_dirs(job_dir, err) : no_memory(err);
+    if (status == TARE_OK && tare_engine_find(&program, result->cell.engine, &missing) != TARE_OK)
+        not_installed(result, &missing);
+    else if (status == TARE_OK)
+        status = launch(s, result, program, job_dir, err);
+    bool measures = strcmp(result->task, "warmup") != 0;
+    if (status == TARE_OK && measures &&
+        (result->outcome.state == TARE_STATE_OK || result->outcome.state == TARE_STATE_VOID))
+        grade(s, result, job_dir);
+    if (status == TARE_OK && result->outcome.interrupted)
+        status = tare_fail(err, TARE_INTERRUPTED, NULL, NULL, "interrupted");
+    else if (status == TARE_OK)
+        status = tare_samples_append(s->dir, tare_record_job(result, s->dir), err);
+    if (status == TARE_OK && result->outcome.state != TARE_STATE_OK)
+        s->campaign->failed_jobs++;
+    if (status == TARE_OK)
+        report_progress(s, result, doing, true);
+    free(program);
+    free(job_dir);
+    return status;
+}
+
+static void finish_job(struct tare_job_result *result) {
+    tare_outcome_free(&result->outcome);
+    free((char *)result->dir); /* made by run_job */
+}
+
+/* ---- the parts of a campaign -------------------------------------------------------------------
+ */
+
+static double estimate_s(const struct state *s, const struct tare_cell *cell) {
+    struct tare_experiment one = *s->campaign->experiment;
+    one.cells[0] = *cell;
+    one.cell_count = 1;
+    one.runs = 1;
+    return tare_experiment_seconds(&one, s->campaign->dataset->train_images.shape[0]);
+}
+
+/* Runs what a training job exported, in the runtime of its format. */
+static enum tare_status infer_export(struct state *s, const struct tare_job_result *of,
+                                     const struct tare_event *event, struct tare_err *err) {
+    const char *engine = strcmp(event->name, "tflite") == 0 ? "litert"
+                         : strcmp(event->name, "onnx") == 0 ? "onnxruntime"
+                                                            : NULL;
+    if (!engine)
+        return TARE_OK; /* a format no runtime here knows; the export itself is still shown */
+    size_t prefix = strlen(s->dir);
+    const char *path = event->extra;
+    if (strncmp(path, s->dir, prefix) == 0 && path[prefix] == '/')
+        path += prefix + 1;
+    struct tare_job_result result = {.run = of->run,
+                                     .task = "infer",
+                                     .cell = {.track = "deployment"},
+                                     .threads = 1,
+                                     .batch = s->campaign->experiment->batch,
+                                     .of = of,
+                                     .format = event->name,
+                                     .path = path};
+    snprintf(result.cell.engine, sizeof result.cell.engine, "%s", engine);
+    char doing[96];
+    snprintf(doing, sizeof doing, "run %s's model.%s", of->cell.engine, event->name);
+    enum tare_status status = run_job(s, &result, doing, err);
+    finish_job(&result);
+    return status;
+}
+
+static enum tare_status run_cell(struct state *s, const struct tare_cell *cell, size_t run,
+                                 struct tare_err *err) {
+    const struct tare_experiment *x = s->campaign->experiment;
+    struct tare_job_result result = {
+        .run = (int)run, .task = "train", .cell = *cell, .threads = x->threads, .batch = x->batch};
+    enum tare_status status = run_job(s, &result, "train", err);
+    for (size_t i = 0; i < result.outcome.event_count && status == TARE_OK; i++)
+        if (result.outcome.events[i].kind == TARE_EVENT_EXPORT &&
+            result.outcome.state != TARE_STATE_FAILED)
+            status = infer_export(s, &result, &result.outcome.events[i], err);
+    finish_job(&result);
+    s->done++;
+    s->spent_s += estimate_s(s, cell);
+    return status;
+}
+
+static bool is_null(const struct tare_cell *cell) {
+    return strcmp(cell->engine, "null") == 0;
+}
+
+static enum tare_status warm_up(struct state *s, struct tare_err *err) {
+    const struct tare_experiment *x = s->campaign->experiment;
+    enum tare_status status = TARE_OK;
+    for (size_t i = 0; i < x->cell_count && status == TARE_OK; i++) {
+        struct tare_job_result result = {.run = -1,
+                                         .task = "warmup",
+                                         .cell = x->cells[i],
+                                         .threads = x->threads,
+                                         .batch = x->batch};
+        status = run_job(s, &result, "warm-up", err);
+        finish_job(&result);
+    }
+    return status;
+}
+
+/* One round: every cell once, in the run's own order, and the null engine last. */
+static enum tare_status run_round(struct state *s, size_t run, struct tare_err *err) {
+    const struct tare_experiment *x = s->campaign->experiment;
+    int32_t visit[TARE_MAX_CELLS];
+    bool null_is_row = false;
+    enum tare_status status = begin_run(s, run, err);
+    tare_experiment_order(visit, x, run);
+    for (size_t i = 0; i < x->cell_count && status == TARE_OK; i++) {
+        null_is_row = null_is_row || is_null(&x->cells[visit[i]]);
+        status = run_cell(s, &x->cells[visit[i]], run, err);
+    }
+    struct tare_cell harness = {.engine = "null", .track = "harness"};
+    return status == TARE_OK && !null_is_row ? run_cell(s, &harness, run, err) : status;
+}
+
+enum tare_status tare_campaign_run(struct tare_campaign *campaign, struct tare_err *err) {
+    const struct tare_experiment *x = campaign->experiment;
+    struct state s = {.campaign = campaign,
+                      .dir = realpath(campaign->dir, NULL),
+                      .total = x->runs * x->cell_count,
+                      .start_ns = tare_now_ns()};
+    bool null_is_row = false;
+    for (size_t i = 0; i < x->cell_count; i++)
+        null_is_row = null_is_row || is_null(&x->cells[i]);
+    if (!null_is_row)
+        s.total += x->runs;
+    s.planned_s = tare_experiment_seconds(x, campaign->dataset->train_images.shape[0]);
+    campaign->failed_jobs = 0;
+    enum tare_status status =
+        s.dir ? tare_samples_append(s.dir, tare_record_experiment(campaign), err)
+              : tare_fail_errno(err, campaign->dir, NULL, "the results folder cannot be used");
+    if (status == TARE_OK)
+        status = warm_up(&s, err);
+    for (size_t run = 0; run < x->runs && status == TARE_OK; run++)
+        status = run_round(&s, run, err);
+    free(s.dir);
+    free(s.init);
+    free(s.order);
+    if (status == TARE_OK && campaign->failed_jobs > 0)
+        status =
+            tare_fail(err, TARE_FAILED, NULL, NULL, "%zu jobs were not ok", campaign->failed_jobs);
+    return status;
+}

@@ -1,0 +1,299 @@
+/* read_job.c: one job record of samples.jsonl, and the measures of a report that follow from it.
+ *
+ * A measure that the job doesn't give stays NaN and counts in no statistic; no measure is ever
+ * guessed from another one. read_samples.c calls this per line; summary.c takes medians over runs.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lab/read_samples.h"
+
+#define NS_PER_S 1e9
+
+static const char *const state_names[] = {
+#define X(id, name) name,
+    TARE_STATE_LIST(X)
+#undef X
+};
+
+static enum tare_cell_state read_state(struct tare_reader *reader, const json_t *json)
+{
+    const char *text = tare_read_text(reader, json, "state", NULL);
+    for (size_t i = 0; i < sizeof state_names / sizeof *state_names; i++)
+        if (strcmp(text, state_names[i]) == 0)
+            return (enum tare_cell_state)i;
+    tare_read_fail(reader, "state", "a state (ok, failed, skipped, void, not-same-work)");
+    return TARE_STATE_FAILED;
+}
+
+/* Seconds under a key in nanoseconds; required, because a time that is not there is not 0. */
+static double read_seconds(struct tare_reader *reader, const json_t *json)
+{
+    double wall_ns = tare_read_number(reader, json, "wall_ns", NAN);
+    if (isnan(wall_ns))
+        tare_read_fail(reader, "wall_ns", "there");
+    return wall_ns / NS_PER_S;
+}
+
+static void read_phases(struct tare_reader *reader, struct tare_job_record *job,
+                        struct tare_memory *memory, const json_t *json)
+{
+    const json_t *list = tare_read_nested(reader, json, "phases", JSON_ARRAY);
+    job->phases = tare_memory_take(memory, json_array_size(list), sizeof *job->phases);
+    for (size_t i = 0; job->phases != NULL && i < json_array_size(list); i++) {
+        const json_t *item = json_array_get(list, i);
+        const char *name = tare_read_text(reader, item, "name", NULL);
+        size_t at = 0;
+        while (at < job->phase_count && strcmp(job->phases[at].name, name) != 0)
+            at++;
+        if (at == job->phase_count)
+            job->phases[job->phase_count++].name = name;
+        job->phases[at].value += read_seconds(reader, item);
+    }
+}
+
+/* Seconds of a phase; NaN when the job has none of that name. */
+static double phase_s(const struct tare_job_record *job, const char *name)
+{
+    for (size_t i = 0; i < job->phase_count; i++)
+        if (strcmp(job->phases[i].name, name) == 0)
+            return job->phases[i].value;
+    return NAN;
+}
+
+/* a + b, where either may be missing but not both. */
+static double sum_of_present(double a, double b)
+{
+    return isnan(a) ? b : isnan(b) ? a : a + b;
+}
+
+struct call_sample {
+    const char *call;
+    size_t batch;
+    bool first;
+    double seconds;
+};
+
+static bool same_call(const struct call_sample *a, const struct call_sample *b)
+{
+    return a->batch == b->batch && a->first == b->first && strcmp(a->call, b->call) == 0;
+}
+
+/* Groups the samples by call, batch and first, in order of appearance; a group's value is the
+ * median of its samples. */
+static void group_calls(struct tare_job_record *job, const struct call_sample *samples,
+                        double *scratch, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t earlier = 0, n = 0;
+        while (!same_call(&samples[earlier], &samples[i]))
+            earlier++;
+        if (earlier < i)
+            continue; /* its group is there already */
+        for (size_t j = i; j < count; j++)
+            if (same_call(&samples[j], &samples[i]))
+                scratch[n++] = samples[j].seconds;
+        job->calls[job->call_count++] = (struct tare_call_value){
+            .call = samples[i].call,
+            .batch = samples[i].batch,
+            .first = samples[i].first,
+            .seconds = tare_quantile(scratch, n, 0.5),
+        };
+    }
+}
+
+static void read_calls(struct tare_reader *reader, struct tare_job_record *job,
+                       struct tare_memory *memory, const json_t *json)
+{
+    const json_t *list = tare_read_nested(reader, json, "samples", JSON_ARRAY);
+    size_t count = json_array_size(list);
+    struct call_sample *samples = tare_memory_take(memory, count, sizeof *samples);
+    double *scratch = tare_memory_take(memory, count, sizeof *scratch);
+    job->calls = tare_memory_take(memory, count, sizeof *job->calls);
+    if (samples == NULL || scratch == NULL || job->calls == NULL)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        const json_t *item = json_array_get(list, i);
+        size_t loops = tare_read_count(reader, item, "loops", 1);
+        if (loops == 0)
+            tare_read_fail(reader, "loops", "at least 1");
+        samples[i] = (struct call_sample){
+            .call = tare_read_text(reader, item, "call", "infer"),
+            .batch = tare_read_count(reader, item, "batch", TARE_COUNT_REQUIRED),
+            .first = tare_read_flag(reader, item, "first"),
+            .seconds = read_seconds(reader, item) / (double)(loops > 0 ? loops : 1),
+        };
+    }
+    group_calls(job, samples, scratch, count);
+}
+
+/* The first call listed is the one that stands in the tables; other calls are shown by name. */
+static void choose_calls(struct tare_job_record *job, size_t test_images)
+{
+    job->infer_call = job->call_count > 0 ? job->calls[0].call : "";
+    for (size_t i = 0; i < job->call_count; i++) {
+        const struct tare_call_value *call = &job->calls[i];
+        if (strcmp(call->call, job->infer_call) != 0)
+            continue;
+        if (call->first && isnan(job->values[TARE_INFER_FIRST_S]))
+            job->values[TARE_INFER_FIRST_S] = call->seconds;
+        if (!call->first && call->batch == test_images)
+            job->values[TARE_INFER_10000_S] = call->seconds;
+        if (!call->first && call->batch == 1)
+            job->values[TARE_INFER_ONE_S] = call->seconds;
+    }
+}
+
+static void read_accuracy(struct tare_reader *reader, struct tare_job_record *job,
+                          const json_t *json)
+{
+    const json_t *graded = tare_read_nested(reader, json, "accuracy", JSON_OBJECT);
+    if (graded == NULL)
+        return;
+    job->correct = tare_read_count(reader, graded, "correct", TARE_COUNT_REQUIRED);
+    job->total = tare_read_count(reader, graded, "total", TARE_COUNT_REQUIRED);
+    if (reader->status == TARE_OK && (job->total == 0 || job->correct > job->total))
+        tare_read_fail(reader, "correct", "between 0 and total, and total above 0");
+    else
+        job->values[TARE_ACCURACY] = (double)job->correct / (double)job->total;
+}
+
+static void read_last_loss(struct tare_reader *reader, struct tare_job_record *job,
+                           const json_t *json)
+{
+    const json_t *epochs = tare_read_nested(reader, json, "epochs", JSON_ARRAY);
+    if (json_array_size(epochs) == 0)
+        return;
+    const json_t *last = json_array_get(epochs, json_array_size(epochs) - 1);
+    job->values[TARE_LAST_LOSS] = tare_read_number(reader, last, "loss", NAN);
+}
+
+static void read_exports(struct tare_reader *reader, struct tare_job_record *job,
+                         struct tare_memory *memory, const json_t *json)
+{
+    const json_t *list = tare_read_nested(reader, json, "exports", JSON_ARRAY);
+    job->exports = tare_memory_take(memory, json_array_size(list), sizeof *job->exports);
+    for (size_t i = 0; job->exports != NULL && i < json_array_size(list); i++) {
+        const json_t *item = json_array_get(list, i);
+        job->exports[job->export_count++] = (struct tare_export_value){
+            .format = tare_read_text(reader, item, "format", NULL),
+            .exporter = tare_read_text(reader, item, "exporter", job->cell.engine),
+            .path = tare_read_text(reader, item, "path", ""),
+            .files = tare_read_count(reader, item, "files", 1),
+            .bytes = tare_read_count(reader, item, "bytes", TARE_COUNT_REQUIRED),
+            .seconds = read_seconds(reader, item),
+        };
+    }
+}
+
+/* settings, metrics and user_code are objects whose keys are names. */
+static void read_maps(struct tare_reader *reader, struct tare_job_record *job,
+                      struct tare_memory *memory, const json_t *json)
+{
+    json_t *settings = (json_t *)tare_read_nested(reader, json, "settings", JSON_OBJECT);
+    json_t *metrics = (json_t *)tare_read_nested(reader, json, "metrics", JSON_OBJECT);
+    json_t *code = (json_t *)tare_read_nested(reader, json, "user_code", JSON_OBJECT);
+    job->settings = tare_memory_take(memory, json_object_size(settings), sizeof *job->settings);
+    job->metrics = tare_memory_take(memory, json_object_size(metrics), sizeof *job->metrics);
+    job->code = tare_memory_take(memory, json_object_size(code), sizeof *job->code);
+    if (job->settings == NULL || job->metrics == NULL || job->code == NULL)
+        return;
+    const char *key = NULL;
+    json_t *value = NULL;
+    json_object_foreach(settings, key, value)
+    {
+        job->settings[job->setting_count++] =
+            (struct tare_setting){key, tare_read_text(reader, settings, key, NULL)};
+    }
+    json_object_foreach(metrics, key, value)
+    {
+        if (!json_is_number(value)) /* a metric may be negative, so not tare_read_number */
+            tare_read_fail(reader, key, "a number");
+        job->metrics[job->metric_count++] =
+            (struct tare_named_value){key, json_number_value(value)};
+    }
+    json_object_foreach(code, key, value)
+    {
+        job->code[job->code_count++] = (struct tare_user_code){
+            key, tare_read_count(reader, value, "lines", TARE_COUNT_REQUIRED),
+            tare_read_count(reader, value, "statements", TARE_COUNT_REQUIRED)};
+    }
+}
+
+static void read_of(struct tare_reader *reader, struct tare_job_record *job, const json_t *json)
+{
+    const json_t *of = tare_read_nested(reader, json, "of", JSON_OBJECT);
+    job->has_of = of != NULL;
+    if (of == NULL)
+        return;
+    job->of_index = tare_read_count(reader, of, "index", TARE_COUNT_REQUIRED);
+    job->of_format = tare_read_text(reader, of, "format", NULL);
+    job->of_exporter = tare_read_text(reader, of, "exporter", "");
+}
+
+static void read_head(struct tare_reader *reader, struct tare_samples *samples,
+                      struct tare_job_record *job, const json_t *json)
+{
+    job->index = tare_read_count(reader, json, "index", TARE_COUNT_REQUIRED);
+    job->task = tare_read_text(reader, json, "task", NULL);
+    if (strcmp(job->task, "warmup") != 0) { /* a warm-up's run is −1 */
+        job->run = tare_read_count(reader, json, "run", TARE_COUNT_REQUIRED);
+        if (job->run >= samples->experiment.plan.runs)
+            tare_read_fail(reader, "run", "one of the planned runs");
+    }
+    job->cell = (struct tare_cell){
+        .engine = tare_read_text(reader, json, "engine", NULL),
+        .variant = tare_read_text(reader, json, "variant", ""),
+        .device = tare_read_text(reader, json, "device", "cpu"),
+        .track = tare_read_track(reader, json),
+        .threads = tare_read_count(reader, json, "threads", samples->experiment.plan.threads),
+    };
+    job->batch = tare_read_count(reader, json, "batch", samples->experiment.plan.batch);
+    job->state = read_state(reader, json);
+    job->version = tare_read_text(reader, json, "version", "");
+    job->reason = tare_read_text(reader, json, "reason", "");
+    job->fix = tare_read_text(reader, json, "fix", "");
+    job->reproduce = tare_read_text(reader, json, "reproduce", "");
+    job->dir = tare_read_text(reader, json, "dir", "");
+}
+
+static void derive_values(struct tare_reader *reader, struct tare_job_record *job,
+                          const json_t *json)
+{
+    double *v = job->values;
+    double process_s = tare_read_number(reader, json, "wall_ns", NAN) / NS_PER_S;
+    double cpu_s = tare_read_number(reader, json, "cpu_ns", NAN) / NS_PER_S;
+    v[TARE_FIRST_STEP_S] = phase_s(job, "first_step");
+    v[TARE_TRAIN_S] = sum_of_present(v[TARE_FIRST_STEP_S], phase_s(job, "train"));
+    if (!isnan(v[TARE_FIRST_STEP_S]))
+        v[TARE_STEADY_S] = v[TARE_TRAIN_S] - v[TARE_FIRST_STEP_S];
+    v[TARE_IMPORT_S] = phase_s(job, "import");
+    v[TARE_STARTUP_S] = sum_of_present(phase_s(job, "start"), v[TARE_IMPORT_S]);
+    v[TARE_PROCESS_S] = process_s;
+    v[TARE_CPU_OVER_WALL] = process_s > 0 ? cpu_s / process_s : NAN;
+    v[TARE_PEAK_RSS_BYTES] = tare_read_number(reader, json, "peak_rss_bytes", NAN);
+}
+
+enum tare_status tare_samples_read_job(struct tare_samples *samples, struct tare_job_record *job,
+                                       const json_t *json, size_t line, const char *name,
+                                       struct tare_err *err)
+{
+    struct tare_reader reader = {.name = name, .line = line, .err = err};
+    *job = (struct tare_job_record){.line = line};
+    for (size_t i = 0; i < TARE_MEASURE_COUNT; i++)
+        job->values[i] = NAN;
+    read_head(&reader, samples, job, json);
+    read_phases(&reader, job, &samples->memory, json);
+    read_calls(&reader, job, &samples->memory, json);
+    read_exports(&reader, job, &samples->memory, json);
+    read_maps(&reader, job, &samples->memory, json);
+    read_accuracy(&reader, job, json);
+    read_last_loss(&reader, job, json);
+    read_of(&reader, job, json);
+    job->max_abs_diff = tare_read_number(&reader, json, "max_abs_diff", NAN);
+    job->changed_answers = tare_read_number(&reader, json, "changed_answers", NAN);
+    derive_values(&reader, job, json);
+    choose_calls(job, samples->experiment.dataset.test);
+    return reader.status;
+}

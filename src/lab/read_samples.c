@@ -1,0 +1,319 @@
+/* read_samples.c: the lines of samples.jsonl, and the experiment record.
+ *
+ * The file is append-only and may end in the middle of a line where a machine lost power: that last
+ * line is left out and reported. Anything else that isn't what doc/formats.md says is an error with
+ * the line's number: half-understood samples would be a wrong report. Jobs: read_job.c. Rows:
+ * summary.c.
+ */
+#include "lab/read_samples.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FORMAT "tare-samples/1"
+#define NS_PER_S 1e9
+
+static const char *const track_names[] = {
+#define X(id, name) name,
+    TARE_TRACK_LIST(X)
+#undef X
+};
+
+const char *tare_track_name(enum tare_track track)
+{
+    return track_names[track];
+}
+
+struct tare_memory_block {
+    struct tare_memory_block *next;
+    max_align_t data[];
+};
+
+void *tare_memory_take(struct tare_memory *memory, size_t count, size_t element_bytes)
+{
+    size_t bytes = 0;
+    struct tare_memory_block *block = NULL;
+    if (!__builtin_mul_overflow(count > 0 ? count : 1, element_bytes, &bytes) &&
+        bytes < SIZE_MAX - sizeof *block)
+        block = calloc(1, sizeof *block + bytes);
+    if (block == NULL) {
+        memory->failed = true;
+        return NULL;
+    }
+    block->next = memory->blocks;
+    memory->blocks = block;
+    return block->data;
+}
+
+char *tare_memory_printf(struct tare_memory *memory, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    int size = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    char *text = size < 0 ? NULL : tare_memory_take(memory, (size_t)size + 1, 1);
+    if (text == NULL) {
+        memory->failed = true;
+        return NULL;
+    }
+    va_start(args, fmt);
+    vsnprintf(text, (size_t)size + 1, fmt, args);
+    va_end(args);
+    return text;
+}
+
+void tare_memory_free(struct tare_memory *memory)
+{
+    for (struct tare_memory_block *block = memory->blocks; block != NULL;) {
+        struct tare_memory_block *next = block->next;
+        free(block);
+        block = next;
+    }
+    json_decref(memory->documents);
+    *memory = (struct tare_memory){0};
+}
+
+void tare_read_fail(struct tare_reader *reader, const char *key, const char *expected)
+{
+    if (reader->status != TARE_OK)
+        return; /* the first error is the one to tell */
+    char where[300];
+    snprintf(where, sizeof where, "%s:%zu", reader->name, reader->line);
+    reader->status = tare_fail(reader->err, TARE_DATA, where,
+                               "the file was changed or is of another version; run tare compare "
+                               "again",
+                               "\"%s\" is not %s", key, expected);
+}
+
+const char *tare_read_text(struct tare_reader *reader, const json_t *object, const char *key,
+                           const char *missing)
+{
+    const json_t *value = json_object_get(object, key);
+    if (json_is_string(value))
+        return json_string_value(value);
+    if (value != NULL || missing == NULL)
+        tare_read_fail(reader, key, "a text");
+    return missing == NULL ? "" : missing;
+}
+
+double tare_read_number(struct tare_reader *reader, const json_t *object, const char *key,
+                        double missing)
+{
+    const json_t *value = json_object_get(object, key);
+    if (json_is_number(value) && json_number_value(value) >= 0)
+        return json_number_value(value);
+    if (value != NULL)
+        tare_read_fail(reader, key, "a number that isn't negative");
+    return missing;
+}
+
+size_t tare_read_count(struct tare_reader *reader, const json_t *object, const char *key,
+                       size_t missing)
+{
+    const json_t *value = json_object_get(object, key);
+    if (json_is_integer(value) && json_integer_value(value) >= 0)
+        return (size_t)json_integer_value(value);
+    if (value != NULL || missing == TARE_COUNT_REQUIRED)
+        tare_read_fail(reader, key, "a whole number that isn't negative");
+    return missing;
+}
+
+bool tare_read_flag(struct tare_reader *reader, const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    if (value != NULL && !json_is_boolean(value))
+        tare_read_fail(reader, key, "true or false");
+    return json_is_true(value);
+}
+
+const json_t *tare_read_nested(struct tare_reader *reader, const json_t *object, const char *key,
+                               json_type type)
+{
+    const json_t *value = json_object_get(object, key);
+    if (value == NULL || json_typeof(value) == type)
+        return value;
+    tare_read_fail(reader, key, type == JSON_ARRAY ? "a list" : "an object");
+    return NULL;
+}
+
+enum tare_track tare_read_track(struct tare_reader *reader, const json_t *object)
+{
+    const char *text = tare_read_text(reader, object, "track", NULL);
+    for (size_t i = 0; i < sizeof track_names / sizeof *track_names; i++)
+        if (strcmp(text, track_names[i]) == 0)
+            return (enum tare_track)i;
+    tare_read_fail(reader, "track", "a track");
+    return TARE_TRACK_TUTORIAL;
+}
+
+static void read_dataset(struct tare_reader *reader, struct tare_experiment *to, const json_t *json)
+{
+    to->dataset.name = tare_read_text(reader, json, "name", NULL);
+    to->dataset.title = tare_read_text(reader, json, "title", NULL);
+    to->dataset.sha256 = tare_read_text(reader, json, "sha256", "");
+    to->dataset.licence = tare_read_text(reader, json, "licence", "");
+    to->dataset.source = tare_read_text(reader, json, "source", "");
+    to->dataset.standin = tare_read_flag(reader, json, "standin");
+    to->dataset.train = tare_read_count(reader, json, "train", TARE_COUNT_REQUIRED);
+    to->dataset.test = tare_read_count(reader, json, "test", TARE_COUNT_REQUIRED);
+    to->dataset.classes = tare_read_count(reader, json, "classes", 0);
+}
+
+static void read_machine(struct tare_reader *reader, struct tare_experiment *to, const json_t *json)
+{
+    to->machine.cpu = tare_read_text(reader, json, "cpu", "");
+    to->machine.flags = tare_read_text(reader, json, "flags", "");
+    to->machine.kernel = tare_read_text(reader, json, "kernel", "");
+    to->machine.os = tare_read_text(reader, json, "os", "");
+    to->machine.governor = tare_read_text(reader, json, "governor", "");
+    to->machine.cpus = tare_read_count(reader, json, "cpus", 0);
+    to->machine.memory_bytes = tare_read_count(reader, json, "memory_bytes", 0);
+    to->machine.load1 = tare_read_number(reader, json, "load1", NAN);
+    to->machine.busy = tare_read_flag(reader, json, "busy");
+}
+
+static void read_cells(struct tare_reader *reader, struct tare_samples *samples, const json_t *plan)
+{
+    const json_t *cells = tare_read_nested(reader, plan, "cells", JSON_ARRAY);
+    samples->cells =
+        tare_memory_take(&samples->memory, json_array_size(cells), sizeof *samples->cells);
+    if (samples->cells == NULL)
+        return;
+    for (size_t i = 0; i < json_array_size(cells); i++) {
+        const json_t *json = json_array_get(cells, i);
+        samples->cells[samples->cell_count++] = (struct tare_cell){
+            .engine = tare_read_text(reader, json, "engine", NULL),
+            .variant = tare_read_text(reader, json, "variant", ""),
+            .device = tare_read_text(reader, json, "device", "cpu"),
+            .track = tare_read_track(reader, json),
+            .threads =
+                tare_read_count(reader, json, "threads", samples->experiment.plan.threads),
+        };
+    }
+}
+
+static void read_plan(struct tare_reader *reader, struct tare_samples *samples, const json_t *json)
+{
+    struct tare_experiment *to = &samples->experiment;
+    const json_t *optimizer = tare_read_nested(reader, json, "optimizer", JSON_OBJECT);
+    to->command = tare_read_text(reader, json, "command", "");
+    to->plan.model = tare_read_text(reader, json, "model", NULL);
+    to->plan.optimizer = tare_read_text(reader, optimizer, "name", "");
+    to->plan.lr = tare_read_number(reader, optimizer, "lr", NAN);
+    to->plan.params = tare_read_count(reader, json, "params", 0);
+    to->plan.epochs = tare_read_count(reader, json, "epochs", TARE_COUNT_REQUIRED);
+    to->plan.batch = tare_read_count(reader, json, "batch", TARE_COUNT_REQUIRED);
+    to->plan.runs = tare_read_count(reader, json, "runs", TARE_COUNT_REQUIRED);
+    to->plan.threads = tare_read_count(reader, json, "threads", TARE_COUNT_REQUIRED);
+    to->plan.seed = tare_read_count(reader, json, "seed", 0);
+    to->plan.timeout_s = tare_read_number(reader, json, "timeout_s", NAN);
+    to->plan.quick = tare_read_flag(reader, json, "quick");
+    if (to->plan.runs < 1 || to->plan.runs > TARE_MAX_RUNS)
+        tare_read_fail(reader, "runs", "between 1 and 1000");
+    read_cells(reader, samples, json);
+}
+
+static enum tare_status read_experiment(struct tare_samples *samples, const json_t *json,
+                                        const char *name, struct tare_err *err)
+{
+    struct tare_reader reader = {.name = name, .line = 1, .err = err};
+    struct tare_experiment *to = &samples->experiment;
+    const char *record = json_string_value(json_object_get(json, "record"));
+    const char *format = json_string_value(json_object_get(json, "format"));
+    if (record == NULL || strcmp(record, "experiment") != 0 || format == NULL ||
+        strcmp(format, FORMAT) != 0)
+        return tare_fail(err, TARE_DATA, name,
+                         "give the samples.jsonl of a results folder that tare compare made",
+                         "the first line is not an experiment record of format " FORMAT);
+    to->created = tare_read_text(&reader, json, "created", "");
+    to->tare_version = tare_read_text(
+        &reader, tare_read_nested(&reader, json, "tare", JSON_OBJECT), "version", "");
+    read_dataset(&reader, to, tare_read_nested(&reader, json, "dataset", JSON_OBJECT));
+    read_machine(&reader, to, tare_read_nested(&reader, json, "machine", JSON_OBJECT));
+    read_plan(&reader, samples, tare_read_nested(&reader, json, "plan", JSON_OBJECT));
+    return reader.status;
+}
+
+/* One parsed line after the first. Records of other kinds are from a newer tare. */
+static enum tare_status read_record(struct tare_samples *samples, const json_t *json, size_t line,
+                                    const char *name, struct tare_err *err)
+{
+    struct tare_reader reader = {.name = name, .line = line, .err = err};
+    const char *record = tare_read_text(&reader, json, "record", NULL);
+    if (reader.status != TARE_OK || strcmp(record, "job") != 0)
+        return reader.status;
+    struct tare_job_record *job = &samples->jobs[samples->job_count];
+    enum tare_status status = tare_samples_read_job(samples, job, json, line, name, err);
+    if (status != TARE_OK)
+        return status;
+    for (size_t i = 0; i < samples->job_count; i++)
+        if (samples->jobs[i].index == job->index)
+            tare_read_fail(&reader, "index", "unique: an earlier line has the same");
+    if (samples->job_count == TARE_MAX_JOBS)
+        tare_read_fail(&reader, "record", "allowed: there are more than 20000 jobs");
+    else
+        samples->job_count++;
+    return reader.status;
+}
+
+static enum tare_status bad_line(struct tare_err *err, const char *name, size_t line,
+                                 const json_error_t *error)
+{
+    char where[300];
+    snprintf(where, sizeof where, "%s:%zu", name, line);
+    return tare_fail(err, TARE_DATA, where,
+                     "restore the file, or delete from this line on to report what came before",
+                     "not a JSON object: %s at byte %d of the line", error->text, error->position);
+}
+
+static enum tare_status parse_lines(struct tare_samples *samples, const char *text, size_t size,
+                                    const char *name, struct tare_err *err)
+{
+    size_t line = 1;
+    for (size_t at = 0; at < size; line++) {
+        const char *newline = memchr(text + at, '\n', size - at);
+        size_t end = newline == NULL ? size : (size_t)(newline - text);
+        size_t next = newline == NULL ? size : end + 1;
+        json_error_t error = {.text = "it has no newline at its end", .position = (int)(end - at)};
+        json_t *json = NULL;
+        if (newline != NULL)
+            json = json_loadb(text + at, end - at, JSON_REJECT_DUPLICATES, &error);
+        if (json == NULL && next == size && line > 1) {
+            samples->torn_line = line;
+            return TARE_OK;
+        }
+        if (json == NULL)
+            return bad_line(err, name, line, &error);
+        if (json_array_append_new(samples->memory.documents, json) != 0)
+            return tare_fail(err, TARE_MEMORY, name, NULL, "no memory for line %zu", line);
+        enum tare_status status = line == 1 ? read_experiment(samples, json, name, err)
+                                            : read_record(samples, json, line, name, err);
+        if (status != TARE_OK)
+            return status;
+        at = next;
+    }
+    return line > 1 ? TARE_OK
+                    : tare_fail(err, TARE_DATA, name, "run tare compare again",
+                                "the file is empty: the experiment ended before it began");
+}
+
+enum tare_status tare_samples_parse(struct tare_samples *samples, const void *bytes, size_t size,
+                                    const char *name, struct tare_err *err)
+{
+    *samples = (struct tare_samples){0};
+    samples->memory.documents = json_array();
+    /* No valid job is shorter than 64 bytes, and one slot is for a job that turns out invalid. */
+    size_t most = size / 64 < TARE_MAX_JOBS ? size / 64 : TARE_MAX_JOBS;
+    samples->jobs = tare_memory_take(&samples->memory, most + 1, sizeof *samples->jobs);
+    enum tare_status status = TARE_OK;
+    if (samples->memory.documents != NULL && samples->jobs != NULL)
+        status = parse_lines(samples, bytes, size, name, err);
+    if (status == TARE_OK && (samples->memory.failed || samples->memory.documents == NULL))
+        status = tare_fail(err, TARE_MEMORY, name, NULL, "no memory for the samples");
+    if (status != TARE_OK)
+        tare_memory_free(&samples->memory);
+    return status;
+}

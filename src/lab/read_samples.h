@@ -1,0 +1,117 @@
+/* read_samples.h: samples.jsonl as C structs, between the text and the summary. Internal to lab.
+ *
+ * Everything read lives in one list of allocations and is freed at once; texts point into the parsed
+ * JSON, which is kept. doc/formats.md says what the keys mean.
+ */
+#ifndef TARE_LAB_READ_SAMPLES_H
+#define TARE_LAB_READ_SAMPLES_H
+
+#include <jansson.h>
+
+#include "tare/err.h"
+#include "tare/summary.h"
+
+/* Allocations that are freed together. `failed` sticks, as in tare_buf. */
+struct tare_memory {
+    struct tare_memory_block *blocks;
+    json_t *documents; /* array of every parsed line */
+    bool failed;
+};
+
+/* count zeroed elements (at least one), or NULL and failed. */
+void *tare_memory_take(struct tare_memory *memory, size_t count, size_t element_bytes);
+char *tare_memory_printf(struct tare_memory *memory, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void tare_memory_free(struct tare_memory *memory);
+
+struct tare_named_value {
+    const char *name;
+    double value;
+};
+
+struct tare_call_value { /* median over the job's samples of that call, batch and first */
+    const char *call;
+    size_t batch;
+    bool first;
+    double seconds;
+};
+
+struct tare_export_value {
+    const char *format, *exporter, *path;
+    size_t files, bytes;
+    double seconds;
+};
+
+struct tare_cell {
+    const char *engine, *variant, *device;
+    enum tare_track track;
+    size_t threads;
+};
+
+struct tare_job_record {
+    size_t line, index, run; /* run counts from 0; warm-ups have none */
+    const char *task;
+    struct tare_cell cell;
+    size_t batch;
+    const char *version, *reason, *fix, *reproduce, *dir;
+    enum tare_cell_state state;
+    double values[TARE_MEASURE_COUNT]; /* NaN where the job doesn't say */
+    size_t correct, total;             /* total 0: not graded */
+    double max_abs_diff, changed_answers;
+    const char *infer_call;
+    struct tare_named_value *phases, *metrics; /* phases of one name are added up */
+    struct tare_call_value *calls;
+    struct tare_setting *settings;
+    struct tare_export_value *exports;
+    struct tare_user_code *code;
+    size_t phase_count, metric_count, call_count, setting_count, export_count, code_count;
+    /* task infer on an exported file: which job's, and which of its exports */
+    bool has_of;
+    size_t of_index;
+    const char *of_format, *of_exporter;
+};
+
+struct tare_samples {
+    struct tare_memory memory;
+    struct tare_experiment experiment;
+    struct tare_cell *cells;
+    size_t cell_count;
+    struct tare_job_record *jobs; /* in the file's order */
+    size_t job_count;
+    size_t torn_line;
+};
+
+enum tare_status tare_samples_parse(struct tare_samples *samples, const void *bytes, size_t size,
+                                    const char *name, struct tare_err *err);
+
+/* What read_job.c adds: one record of kind job. `name:line` stands in errors. */
+enum tare_status tare_samples_read_job(struct tare_samples *samples, struct tare_job_record *job,
+                                       const json_t *json, size_t line, const char *name,
+                                       struct tare_err *err);
+
+/* Typed keys of a JSON object, with one sticky error that names the line and the key. */
+struct tare_reader {
+    const char *name;
+    size_t line;
+    enum tare_status status;
+    struct tare_err *err;
+};
+
+/* missing is what an absent key means; NULL or NaN say that the key is required. */
+const char *tare_read_text(struct tare_reader *reader, const json_t *object, const char *key,
+                           const char *missing);
+/* Finite and not negative. */
+double tare_read_number(struct tare_reader *reader, const json_t *object, const char *key,
+                        double missing);
+size_t tare_read_count(struct tare_reader *reader, const json_t *object, const char *key,
+                       size_t missing);
+bool tare_read_flag(struct tare_reader *reader, const json_t *object, const char *key);
+/* An object or an array under key; an absent one reads as empty (NULL). */
+const json_t *tare_read_nested(struct tare_reader *reader, const json_t *object, const char *key,
+                               json_type type);
+enum tare_track tare_read_track(struct tare_reader *reader, const json_t *object);
+void tare_read_fail(struct tare_reader *reader, const char *key, const char *expected);
+
+#define TARE_COUNT_REQUIRED ((size_t)-1)
+
+#endif

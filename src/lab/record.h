@@ -1,0 +1,38 @@
+/* record.h: the lines of samples.jsonl (doc/formats.md), inside src/lab only: made here, written by
+ * samples.c, read back by the summary. */
+#ifndef TARE_LAB_RECORD_H
+#define TARE_LAB_RECORD_H
+
+#include <jansson.h>
+
+#include "tare/lab.h"
+
+/* What a job was, and what came of it; the campaign fills it, record_job writes it. */
+struct tare_job_result {
+    size_t index;     /* in the order of starting */
+    int run;          /* −1: warm-up */
+    const char *task; /* "warmup", "train", "infer" */
+    struct tare_cell cell;
+    int threads;
+    size_t batch;
+    const char *dir; /* relative to the results folder */
+    char reproduce[2 * TARE_MAX_PATH];
+    struct tare_outcome outcome;
+    bool graded;
+    struct tare_grade grade;
+    const struct tare_job_result *of; /* infer: the training job whose export was run */
+    const char *format;               /* infer: of that export */
+    const char *path;                 /* infer: of that export, relative to the results folder */
+    bool compared;                    /* infer: against the logits of `of` */
+    double max_abs_diff;
+    size_t changed_answers;
+};
+
+/* New references, or NULL without memory. */
+json_t *tare_record_experiment(const struct tare_campaign *campaign);
+json_t *tare_record_job(const struct tare_job_result *result, const char *results_dir);
+
+/* Appends one record as one line: one write, fsynced. Takes over the reference. */
+enum tare_status tare_samples_append(const char *results_dir, json_t *record, struct tare_err *err);
+
+#endif
