@@ -86,4 +86,11 @@ enum tare_status tare_net_from_tensors(float *params, const struct tare_net *net
                                        const struct tare_tensors *tensors, const char *name,
                                        struct tare_err *err);
 
+/* The same with the file: read makes the net from the file's `model` metadata and its parameters in
+ * a new block (free *params). TARE_DATA: no model in it, or tensors that are not the model's. */
+enum tare_status tare_net_read(struct tare_net *net, float **params, const char *path,
+                               struct tare_err *err);
+enum tare_status tare_net_write(const char *path, const struct tare_net *net, const float *params,
+                                const char *norm, const char *trained_by, struct tare_err *err);
+
 #endif

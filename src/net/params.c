@@ -2,6 +2,7 @@
  * net's table of tensors; whose they are does not matter here. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tare/net.h"
@@ -102,4 +103,42 @@ enum tare_status tare_net_from_tensors(float *params, const struct tare_net *net
         return tare_fail(err, TARE_DATA, name, "the file belongs to another net",
                          "the file has %zu tensors, the net %d", tensors->count, net->tensor_count);
     return TARE_OK;
+}
+
+enum tare_status tare_net_read(struct tare_net *net, float **params, const char *path,
+                               struct tare_err *err) {
+    struct tare_tensors tensors = {0};
+    *params = NULL;
+    enum tare_status status = tare_safetensors_read(&tensors, path, err);
+    if (status != TARE_OK)
+        return status;
+    struct tare_err inner = {0};
+    const char *model = tare_tensors_metadata(&tensors, "model");
+    if (!model)
+        status = tare_fail(err, TARE_DATA, path, "give a file that tare wrote, or add the metadata",
+                           "the metadata name no model");
+    else if (tare_net_parse(net, model, &inner) != TARE_OK)
+        status =
+            tare_fail(err, TARE_DATA, path, inner.hint, "metadata %s: %s", inner.where, inner.what);
+    else if (!(*params = calloc(net->param_count + 1, sizeof **params)))
+        status = tare_fail(err, TARE_MEMORY, path, NULL, "no memory for %zu parameters",
+                           net->param_count);
+    else
+        status = tare_net_from_tensors(*params, net, &tensors, path, err);
+    tare_tensors_free(&tensors);
+    if (status != TARE_OK) {
+        free(*params);
+        *params = NULL;
+    }
+    return status;
+}
+
+enum tare_status tare_net_write(const char *path, const struct tare_net *net, const float *params,
+                                const char *norm, const char *trained_by, struct tare_err *err) {
+    struct tare_tensors tensors = {0};
+    enum tare_status status = tare_net_to_tensors(&tensors, net, params, norm, trained_by, err);
+    if (status == TARE_OK)
+        status = tare_safetensors_write(path, &tensors, err);
+    tare_tensors_free(&tensors);
+    return status;
 }
