@@ -1,10 +1,10 @@
 /* lab.h: an experiment: which engines do what, how often, in which order, and where it is kept.
  *
- *     struct tare_experiment x;
- *     tare_experiment_defaults(&x);
- *     tare_experiment_add(&x, "keras", &err);
- *     tare_experiment_add(&x, "native", &err);
- *     struct tare_campaign c = {.experiment = &x, .dataset = &set, .prepared = folder, .dir = out};
+ *     struct tare_plan x;
+ *     tare_plan_defaults(&x);
+ *     tare_plan_add(&x, "keras", &err);
+ *     tare_plan_add(&x, "native", &err);
+ *     struct tare_campaign c = {.plan = &x, .dataset = &set, .prepared = folder, .dir = out};
  *     enum tare_status status = tare_campaign_run(&c, &err);    // results are in out/samples.jsonl
  */
 #ifndef TARE_LAB_H
@@ -46,7 +46,7 @@ struct tare_cell {
     char track[16];
 };
 
-struct tare_experiment {
+struct tare_plan {
     struct tare_net net;
     char model[TARE_MAX_SPEC]; /* the net's canonical text */
     size_t epochs, batch, runs;
@@ -60,29 +60,28 @@ struct tare_experiment {
     size_t cell_count;
 };
 
-void tare_experiment_defaults(struct tare_experiment *x);
+void tare_plan_defaults(struct tare_plan *x);
 
 /* Adds an engine's cell on its own track. The null engine asked for by name becomes a row;
  * otherwise the campaign runs it under `harness`. TARE_USAGE for a doubled or impossible engine. */
-enum tare_status tare_experiment_add(struct tare_experiment *x, const char *engine,
-                                     struct tare_err *err);
+enum tare_status tare_plan_add(struct tare_plan *x, const char *engine, struct tare_err *err);
 
 /* Takes the model from text, or, when text is NULL, the study's net fitted to the data set:
  * "INPUT dense:64:relu dense:CLASSES". Checks it against the set. */
-enum tare_status tare_experiment_model(struct tare_experiment *x, const char *text,
-                                       const struct tare_dataset *set, struct tare_err *err);
+enum tare_status tare_plan_model(struct tare_plan *x, const char *text,
+                                 const struct tare_dataset *set, struct tare_err *err);
 
 /* Rough seconds and bytes of a campaign, for --dry-run and the disk check. */
-double tare_experiment_seconds(const struct tare_experiment *x, size_t train_images);
-size_t tare_experiment_bytes(const struct tare_experiment *x, const struct tare_dataset *set);
+double tare_plan_seconds(const struct tare_plan *x, size_t train_images);
+size_t tare_plan_bytes(const struct tare_plan *x, const struct tare_dataset *set);
 
 /* The order in which run `run` visits the cells: indices into x->cells, seeded. */
-void tare_experiment_order(int32_t *cells, const struct tare_experiment *x, size_t run);
+void tare_plan_order(int32_t *cells, const struct tare_plan *x, size_t run);
 
 /* The order of training images of run `run`: int32 (epochs, steps, batch), a new permutation per
  * epoch, the remainder dropped. */
-enum tare_status tare_experiment_batches(struct tare_array *order, const struct tare_experiment *x,
-                                         size_t run, size_t train_images, struct tare_err *err);
+enum tare_status tare_plan_batches(struct tare_array *order, const struct tare_plan *x, size_t run,
+                                   size_t train_images, struct tare_err *err);
 
 struct tare_progress { /* one finished or beginning job, for the user */
     size_t done, total;
@@ -94,7 +93,7 @@ struct tare_progress { /* one finished or beginning job, for the user */
 };
 
 struct tare_campaign {
-    const struct tare_experiment *experiment;
+    const struct tare_plan *plan;
     const struct tare_dataset *dataset;
     const struct tare_machine *machine;
     const char *prepared; /* the folder tare_dataset_prepare made */

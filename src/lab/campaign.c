@@ -18,6 +18,8 @@ struct state {
     char *dir;          /* absolute */
     char *init, *order; /* of the current run */
     size_t next_index;
+    bool given_up[TARE_MAX_CELLS]; /* cells that never started, or ran out of time: not tried again
+                                    */
     size_t done, total;
     int64_t start_ns;
     double spent_s, planned_s; /* estimated seconds of the jobs that are done, and of all */
@@ -30,7 +32,7 @@ static enum tare_status no_memory(struct tare_err *err) {
 /* ---- files that all engines of a run share ------------------------------------------------------
  */
 
-static enum tare_status write_init(const char *path, const struct tare_experiment *x, size_t run,
+static enum tare_status write_init(const char *path, const struct tare_plan *x, size_t run,
                                    struct tare_err *err) {
     float *params = calloc(x->net.param_count + 1, sizeof *params);
     struct tare_tensors tensors = {0};
@@ -47,7 +49,7 @@ static enum tare_status write_init(const char *path, const struct tare_experimen
 }
 
 static enum tare_status begin_run(struct state *s, size_t run, struct tare_err *err) {
-    const struct tare_experiment *x = s->campaign->experiment;
+    const struct tare_plan *x = s->campaign->plan;
     struct tare_buf folder = {0};
     tare_buf_printf(&folder, "%s/runs/%zu", s->dir, run);
     free(s->init);
@@ -61,8 +63,8 @@ static enum tare_status begin_run(struct state *s, size_t run, struct tare_err *
         status = write_init(s->init, x, run, err);
     struct tare_array order = {0};
     if (status == TARE_OK)
-        status = tare_experiment_batches(&order, x, run,
-                                         s->campaign->dataset->train_images.shape[0], err);
+        status =
+            tare_plan_batches(&order, x, run, s->campaign->dataset->train_images.shape[0], err);
     if (status == TARE_OK)
         status = tare_npy_write(s->order, &order, err);
     tare_array_free(&order);
@@ -81,7 +83,7 @@ static bool put_path(char out[TARE_MAX_PATH], const char *dir, const char *file)
 static bool fill_job(struct tare_job *job, const struct state *s,
                      const struct tare_job_result *result, const char *job_dir) {
     const struct tare_campaign *c = s->campaign;
-    const struct tare_experiment *x = c->experiment;
+    const struct tare_plan *x = c->plan;
     tare_job_defaults(job);
     snprintf(job->task, sizeof job->task, "%s", result->task);
     bool harness = strcmp(result->cell.track, "harness") == 0;
@@ -200,7 +202,7 @@ static enum tare_status launch(struct state *s, struct tare_job_result *result, 
                               .job_path = job_path,
                               .log_path = log_path,
                               .threads = result->threads,
-                              .timeout_s = c->experiment->timeout_s,
+                              .timeout_s = c->plan->timeout_s,
                               .stop = c->stop};
     return status == TARE_OK ? tare_supervise(&result->outcome, &how, err) : status;
 }
@@ -251,11 +253,11 @@ static void finish_job(struct tare_job_result *result) {
  */
 
 static double estimate_s(const struct state *s, const struct tare_cell *cell) {
-    struct tare_experiment one = *s->campaign->experiment;
+    struct tare_plan one = *s->campaign->plan;
     one.cells[0] = *cell;
     one.cell_count = 1;
     one.runs = 1;
-    return tare_experiment_seconds(&one, s->campaign->dataset->train_images.shape[0]);
+    return tare_plan_seconds(&one, s->campaign->dataset->train_images.shape[0]);
 }
 
 /* Runs what a training job exported, in the runtime of its format. */
@@ -274,12 +276,12 @@ static enum tare_status infer_export(struct state *s, const struct tare_job_resu
                                      .task = "infer",
                                      .cell = {.track = "deployment"},
                                      .threads = 1,
-                                     .batch = s->campaign->experiment->batch,
+                                     .batch = s->campaign->plan->batch,
                                      .of = of,
                                      .format = event->name,
                                      .path = path};
     snprintf(result.cell.engine, sizeof result.cell.engine, "%s", engine);
-    char doing[96];
+    char doing[TARE_MAX_TEXT];
     snprintf(doing, sizeof doing, "run %s's model.%s", of->cell.engine, event->name);
     enum tare_status status = run_job(s, &result, doing, err);
     finish_job(&result);
@@ -287,8 +289,8 @@ static enum tare_status infer_export(struct state *s, const struct tare_job_resu
 }
 
 static enum tare_status run_cell(struct state *s, const struct tare_cell *cell, size_t run,
-                                 struct tare_err *err) {
-    const struct tare_experiment *x = s->campaign->experiment;
+                                 bool *timed_out, struct tare_err *err) {
+    const struct tare_plan *x = s->campaign->plan;
     struct tare_job_result result = {
         .run = (int)run, .task = "train", .cell = *cell, .threads = x->threads, .batch = x->batch};
     enum tare_status status = run_job(s, &result, "train", err);
@@ -296,6 +298,7 @@ static enum tare_status run_cell(struct state *s, const struct tare_cell *cell, 
         if (result.outcome.events[i].kind == TARE_EVENT_EXPORT &&
             result.outcome.state != TARE_STATE_FAILED)
             status = infer_export(s, &result, &result.outcome.events[i], err);
+    *timed_out = result.outcome.timed_out;
     finish_job(&result);
     s->done++;
     s->spent_s += estimate_s(s, cell);
@@ -307,7 +310,7 @@ static bool is_null(const struct tare_cell *cell) {
 }
 
 static enum tare_status warm_up(struct state *s, struct tare_err *err) {
-    const struct tare_experiment *x = s->campaign->experiment;
+    const struct tare_plan *x = s->campaign->plan;
     enum tare_status status = TARE_OK;
     for (size_t i = 0; i < x->cell_count && status == TARE_OK; i++) {
         struct tare_job_result result = {.run = -1,
@@ -316,6 +319,7 @@ static enum tare_status warm_up(struct state *s, struct tare_err *err) {
                                          .threads = x->threads,
                                          .batch = x->batch};
         status = run_job(s, &result, "warm-up", err);
+        s->given_up[i] = result.outcome.state != TARE_STATE_OK;
         finish_job(&result);
     }
     return status;
@@ -323,21 +327,26 @@ static enum tare_status warm_up(struct state *s, struct tare_err *err) {
 
 /* One round: every cell once, in the run's own order, and the null engine last. */
 static enum tare_status run_round(struct state *s, size_t run, struct tare_err *err) {
-    const struct tare_experiment *x = s->campaign->experiment;
+    const struct tare_plan *x = s->campaign->plan;
     int32_t visit[TARE_MAX_CELLS];
     bool null_is_row = false;
     enum tare_status status = begin_run(s, run, err);
-    tare_experiment_order(visit, x, run);
+    tare_plan_order(visit, x, run);
     for (size_t i = 0; i < x->cell_count && status == TARE_OK; i++) {
-        null_is_row = null_is_row || is_null(&x->cells[visit[i]]);
-        status = run_cell(s, &x->cells[visit[i]], run, err);
+        const struct tare_cell *cell = &x->cells[visit[i]];
+        null_is_row = null_is_row || is_null(cell);
+        if (!s->given_up[visit[i]])
+            status = run_cell(s, cell, run, &s->given_up[visit[i]], err);
+        else
+            s->done++;
     }
     struct tare_cell harness = {.engine = "null", .track = "harness"};
-    return status == TARE_OK && !null_is_row ? run_cell(s, &harness, run, err) : status;
+    bool ignored;
+    return status == TARE_OK && !null_is_row ? run_cell(s, &harness, run, &ignored, err) : status;
 }
 
 enum tare_status tare_campaign_run(struct tare_campaign *campaign, struct tare_err *err) {
-    const struct tare_experiment *x = campaign->experiment;
+    const struct tare_plan *x = campaign->plan;
     struct state s = {.campaign = campaign,
                       .dir = realpath(campaign->dir, NULL),
                       .total = x->runs * x->cell_count,
@@ -347,7 +356,7 @@ enum tare_status tare_campaign_run(struct tare_campaign *campaign, struct tare_e
         null_is_row = null_is_row || is_null(&x->cells[i]);
     if (!null_is_row)
         s.total += x->runs;
-    s.planned_s = tare_experiment_seconds(x, campaign->dataset->train_images.shape[0]);
+    s.planned_s = tare_plan_seconds(x, campaign->dataset->train_images.shape[0]);
     campaign->failed_jobs = 0;
     enum tare_status status =
         s.dir ? tare_samples_append(s.dir, tare_record_experiment(campaign), err)

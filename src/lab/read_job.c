@@ -68,21 +68,14 @@ static double sum_of_present(double a, double b)
     return isnan(a) ? b : isnan(b) ? a : a + b;
 }
 
-struct call_sample {
-    const char *call;
-    size_t batch;
-    bool first;
-    double seconds;
-};
-
-static bool same_call(const struct call_sample *a, const struct call_sample *b)
+static bool same_call(const struct tare_call_value *a, const struct tare_call_value *b)
 {
     return a->batch == b->batch && a->first == b->first && strcmp(a->call, b->call) == 0;
 }
 
 /* Groups the samples by call, batch and first, in order of appearance; a group's value is the
  * median of its samples. */
-static void group_calls(struct tare_job_record *job, const struct call_sample *samples,
+static void group_calls(struct tare_job_record *job, const struct tare_call_value *samples,
                         double *scratch, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -108,7 +101,7 @@ static void read_calls(struct tare_reader *reader, struct tare_job_record *job,
 {
     const json_t *list = tare_read_nested(reader, json, "samples", JSON_ARRAY);
     size_t count = json_array_size(list);
-    struct call_sample *samples = tare_memory_take(memory, count, sizeof *samples);
+    struct tare_call_value *samples = tare_memory_take(memory, count, sizeof *samples);
     double *scratch = tare_memory_take(memory, count, sizeof *scratch);
     job->calls = tare_memory_take(memory, count, sizeof *job->calls);
     if (samples == NULL || scratch == NULL || job->calls == NULL)
@@ -118,7 +111,7 @@ static void read_calls(struct tare_reader *reader, struct tare_job_record *job,
         size_t loops = tare_read_count(reader, item, "loops", 1);
         if (loops == 0)
             tare_read_fail(reader, "loops", "at least 1");
-        samples[i] = (struct call_sample){
+        samples[i] = (struct tare_call_value){
             .call = tare_read_text(reader, item, "call", "infer"),
             .batch = tare_read_count(reader, item, "batch", TARE_COUNT_REQUIRED),
             .first = tare_read_flag(reader, item, "first"),

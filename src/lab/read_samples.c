@@ -133,9 +133,14 @@ const json_t *tare_read_nested(struct tare_reader *reader, const json_t *object,
                                json_type type)
 {
     const json_t *value = json_object_get(object, key);
-    if (value == NULL || json_typeof(value) == type)
+    if (value == NULL)
+        return NULL;
+    if (json_typeof(value) != type)
+        tare_read_fail(reader, key, type == JSON_ARRAY ? "a list" : "an object");
+    else if (json_array_size(value) + json_object_size(value) > TARE_MAX_EVENTS)
+        tare_read_fail(reader, key, "short enough: at most 20000 items");
+    else
         return value;
-    tare_read_fail(reader, key, type == JSON_ARRAY ? "a list" : "an object");
     return NULL;
 }
 

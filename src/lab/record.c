@@ -51,7 +51,7 @@ static json_t *cell_record(const struct tare_cell *cell, const char *track, int 
                      "track", track, "device", "cpu", "threads", threads);
 }
 
-static json_t *plan_record(const struct tare_experiment *x) {
+static json_t *plan_record(const struct tare_plan *x) {
     json_t *cells = json_array();
     bool null_asked_for = false;
     for (size_t i = 0; i < x->cell_count; i++) {
@@ -78,7 +78,7 @@ json_t *tare_record_experiment(const struct tare_campaign *campaign) {
     return json_pack("{s:s,s:s,s:s,s:{s:s},s:o,s:o,s:o}", "record", "experiment", "format",
                      "tare-samples/1", "created", created, "tare", "version", TARE_VERSION,
                      "dataset", dataset_record(campaign->dataset), "machine",
-                     machine_record(campaign->machine), "plan", plan_record(campaign->experiment));
+                     machine_record(campaign->machine), "plan", plan_record(campaign->plan));
 }
 
 /* ---- a job -------------------------------------------------------------------------------------

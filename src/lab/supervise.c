@@ -318,7 +318,7 @@ static void conclude(struct session *s) {
     o->state = TARE_STATE_FAILED;
     if (o->interrupted)
         snprintf(o->reason, sizeof o->reason, "interrupted");
-    else if (s->timed_out)
+    else if ((o->timed_out = s->timed_out))
         snprintf(o->reason, sizeof o->reason, "not done within %g s (--timeout)",
                  s->launch->timeout_s);
     else if (own_reason(o))

@@ -1,4 +1,4 @@
-/* experiment.c: what is to be compared: engines, model, constants, and the seeded orders. Nothing
+/* plan.c: what is to be compared: engines, model, constants, and the seeded orders. Nothing
  * here runs anything; campaign.c does. */
 #include <string.h>
 
@@ -27,18 +27,17 @@ const struct tare_known_engine *tare_known_engine(const char *name) {
     return NULL;
 }
 
-void tare_experiment_defaults(struct tare_experiment *x) {
-    *x = (struct tare_experiment){.epochs = 5,
-                                  .batch = 32,
-                                  .runs = TARE_DEFAULT_RUNS,
-                                  .seed = 1,
-                                  .threads = 1,
-                                  .lr = 1e-3,
-                                  .timeout_s = TARE_DEFAULT_TIMEOUT_S};
+void tare_plan_defaults(struct tare_plan *x) {
+    *x = (struct tare_plan){.epochs = 5,
+                            .batch = 32,
+                            .runs = TARE_DEFAULT_RUNS,
+                            .seed = 1,
+                            .threads = 1,
+                            .lr = 1e-3,
+                            .timeout_s = TARE_DEFAULT_TIMEOUT_S};
 }
 
-enum tare_status tare_experiment_add(struct tare_experiment *x, const char *engine,
-                                     struct tare_err *err) {
+enum tare_status tare_plan_add(struct tare_plan *x, const char *engine, struct tare_err *err) {
     const struct tare_known_engine *known = tare_known_engine(engine);
     const char *track = known ? known->track : "controlled";
     if (strcmp(track, "deployment") == 0)
@@ -60,8 +59,8 @@ enum tare_status tare_experiment_add(struct tare_experiment *x, const char *engi
     return TARE_OK;
 }
 
-enum tare_status tare_experiment_model(struct tare_experiment *x, const char *text,
-                                       const struct tare_dataset *set, struct tare_err *err) {
+enum tare_status tare_plan_model(struct tare_plan *x, const char *text,
+                                 const struct tare_dataset *set, struct tare_err *err) {
     const struct tare_array *images = &set->train_images;
     size_t values = tare_array_count(images) / images->shape[0];
     char fitted[TARE_MAX_SPEC];
@@ -81,7 +80,7 @@ enum tare_status tare_experiment_model(struct tare_experiment *x, const char *te
     return TARE_OK;
 }
 
-double tare_experiment_seconds(const struct tare_experiment *x, size_t train_images) {
+double tare_plan_seconds(const struct tare_plan *x, size_t train_images) {
     double images = (double)train_images * (double)x->epochs;
     double run_s = 0.6, once_s = 0; /* 0.6 s: the null engine's process */
     for (size_t i = 0; i < x->cell_count; i++) {
@@ -94,7 +93,7 @@ double tare_experiment_seconds(const struct tare_experiment *x, size_t train_ima
     return once_s + run_s * (double)x->runs;
 }
 
-size_t tare_experiment_bytes(const struct tare_experiment *x, const struct tare_dataset *set) {
+size_t tare_plan_bytes(const struct tare_plan *x, const struct tare_dataset *set) {
     size_t order_bytes = x->epochs * set->train_images.shape[0] * sizeof(int32_t);
     size_t weights_bytes = x->net.param_count * sizeof(float) + 4096;
     size_t logits_bytes = set->test_images.shape[0] * x->net.n_out * sizeof(float);
@@ -102,7 +101,7 @@ size_t tare_experiment_bytes(const struct tare_experiment *x, const struct tare_
     return x->runs * (order_bytes + weights_bytes + (x->cell_count + 1) * job_bytes);
 }
 
-void tare_experiment_order(int32_t *cells, const struct tare_experiment *x, size_t run) {
+void tare_plan_order(int32_t *cells, const struct tare_plan *x, size_t run) {
     struct tare_rng rng;
     tare_rng_seed(&rng, x->seed + run, TARE_STREAM_PLAN);
     for (size_t i = 0; i < x->cell_count; i++)
@@ -110,8 +109,8 @@ void tare_experiment_order(int32_t *cells, const struct tare_experiment *x, size
     tare_rng_shuffle(&rng, cells, x->cell_count);
 }
 
-enum tare_status tare_experiment_batches(struct tare_array *order, const struct tare_experiment *x,
-                                         size_t run, size_t train_images, struct tare_err *err) {
+enum tare_status tare_plan_batches(struct tare_array *order, const struct tare_plan *x, size_t run,
+                                   size_t train_images, struct tare_err *err) {
     size_t steps = train_images / x->batch;
     if (steps == 0)
         return tare_fail(err, TARE_USAGE, "--batch", "a smaller batch",

@@ -1,0 +1,295 @@
+/* summary.c: the jobs of an experiment become rows, one per cell of the plan.
+ *
+ * Jobs are put in the order of their index first, so that the order of lines in the file changes
+ * nothing. Statistics are taken over the runs that measured something: a void run is shown (its row
+ * is void and ranks nowhere), a failed one is not a measurement. read_samples.c reads the text,
+ * attach.c joins exports with the runtimes that ran them, rank.c compares, src/report/ shows.
+ */
+#include "tare/summary.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lab/attach.h"
+#include "lab/rank.h"
+#include "tare/buf.h"
+
+#define INTERRUPTED_FIX "run it again; what was measured stays in samples.jsonl"
+
+static const char *const measure_names[] = {
+#define X(id, name) name,
+    TARE_MEASURE_LIST(X)
+#undef X
+};
+
+const char *tare_measure_name(enum tare_measure measure)
+{
+    return measure_names[measure];
+}
+
+static int by_index(const void *a, const void *b)
+{
+    const struct tare_job_record *x = a, *y = b;
+    return (x->index > y->index) - (x->index < y->index);
+}
+
+static bool same_cell(const struct tare_cell *a, const struct tare_cell *b)
+{
+    return a->track == b->track && a->threads == b->threads && strcmp(a->engine, b->engine) == 0 &&
+           strcmp(a->variant, b->variant) == 0 && strcmp(a->device, b->device) == 0;
+}
+
+static enum tare_status record_error(const char *name, const struct tare_job_record *job,
+                                     struct tare_err *err, const char *what)
+{
+    char where[300];
+    snprintf(where, sizeof where, "%s:%zu", name, job->line);
+    return tare_fail(err, TARE_DATA, where, "the file was changed; run tare compare again", "%s",
+                     what);
+}
+
+/* Rows in the report's order: by track, then as planned. cells[i] is the cell behind rows[i]. */
+static void make_rows(struct tare_summary *summary, const struct tare_samples *samples,
+                      const struct tare_cell **cells)
+{
+    const enum tare_track order[] = {TARE_TRACK_TUTORIAL, TARE_TRACK_CONTROLLED,
+                                     TARE_TRACK_HARNESS};
+    size_t count = 0;
+    for (size_t t = 0; t < sizeof order / sizeof *order; t++)
+        for (size_t i = 0; i < samples->cell_count; i++) {
+            const struct tare_cell *cell = &samples->cells[i];
+            if (cell->track != order[t])
+                continue;
+            cells[count] = cell;
+            summary->rows[count++] = (struct tare_row){
+                .engine = cell->engine,
+                .variant = cell->variant,
+                .device = cell->device,
+                .track = cell->track,
+                .origin = tare_engine_origin(cell->engine),
+                .threads = cell->threads,
+                .batch = samples->experiment.plan.batch,
+            };
+            summary->harness_count += cell->track == TARE_TRACK_HARNESS;
+        }
+    summary->row_count = count - summary->harness_count;
+}
+
+/* Puts every training job at its row and run. */
+static enum tare_status place_jobs(const struct tare_job_record **by_run,
+                                   const struct tare_summary *summary,
+                                   const struct tare_cell *const *cells,
+                                   const struct tare_samples *samples, const char *name,
+                                   struct tare_err *err)
+{
+    size_t row_count = summary->row_count + summary->harness_count;
+    size_t runs = summary->experiment.plan.runs;
+    for (size_t i = 0; i < row_count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (same_cell(cells[i], cells[j]))
+                return tare_fail(err, TARE_DATA, name, "run tare compare again",
+                                 "the plan names the cell of engine %s twice", cells[i]->engine);
+    for (size_t i = 0; i < samples->job_count; i++) {
+        const struct tare_job_record *job = &samples->jobs[i];
+        if (strcmp(job->task, "train") != 0)
+            continue;
+        size_t row = 0;
+        while (row < row_count && !same_cell(cells[row], &job->cell))
+            row++;
+        if (row == row_count)
+            return record_error(name, job, err, "the job's cell is not in the plan");
+        if (by_run[row * runs + job->run] != NULL)
+            return record_error(name, job, err, "the job's cell and run were there before");
+        by_run[row * runs + job->run] = job;
+    }
+    return TARE_OK;
+}
+
+/* State, reason, fix and the line that reproduces it, from the first job in the worst state. */
+static void judge_row(struct tare_row *row, const struct tare_job_record *const *jobs, size_t runs,
+                      struct tare_memory *memory)
+{
+    const struct tare_job_record *worst = NULL;
+    size_t in_state = 0;
+    for (size_t r = 0; r < runs; r++) {
+        if (jobs[r] == NULL)
+            continue;
+        row->runs_done++;
+        if (worst == NULL || jobs[r]->state > worst->state) {
+            worst = jobs[r];
+            in_state = 0;
+        }
+        in_state += jobs[r]->state == worst->state;
+    }
+    if (worst == NULL)
+        return;
+    row->state = worst->state;
+    row->fix = worst->fix;
+    row->reproduce = worst->reproduce;
+    row->reason = worst->reason;
+    /* What isn't installed is not tried again, so one skipped job says it all. */
+    row->complete = row->runs_done == runs || row->state == TARE_STATE_SKIPPED;
+    if (row->state == TARE_STATE_OK && !row->complete) {
+        row->fix = INTERRUPTED_FIX;
+        row->reason = tare_memory_printf(memory, "interrupted: %zu of %zu runs are there",
+                                         row->runs_done, runs);
+    } else if (row->state != TARE_STATE_OK && row->state != TARE_STATE_SKIPPED && runs > 1) {
+        row->reason = tare_memory_printf(memory, "%zu of %zu runs %s: %s", in_state, runs,
+                                         tare_state_name(row->state), worst->reason);
+    }
+}
+
+/* A row without any job: its engine's warm-up may say why; otherwise nobody got that far. */
+static void judge_absent_row(struct tare_row *row, const struct tare_samples *samples)
+{
+    for (size_t i = 0; i < samples->job_count; i++) {
+        const struct tare_job_record *job = &samples->jobs[i];
+        if (strcmp(job->task, "warmup") == 0 && job->state != TARE_STATE_OK &&
+            strcmp(job->cell.engine, row->engine) == 0) {
+            row->state = job->state;
+            row->reason = job->reason;
+            row->fix = job->fix;
+            row->reproduce = job->reproduce;
+            row->version = job->version;
+            row->dir = job->dir;
+            row->complete = true; /* what its first process can't do is not tried again */
+            return;
+        }
+    }
+    row->state = TARE_STATE_FAILED;
+    row->reason = "not run: the experiment was interrupted before it";
+    row->fix = INTERRUPTED_FIX;
+}
+
+static void fill_row(struct tare_row *row, const struct tare_job_record *const *jobs, size_t runs,
+                     struct tare_memory *memory)
+{
+    struct tare_job_set set = {.jobs = tare_memory_take(memory, runs, sizeof *set.jobs)};
+    if (set.jobs == NULL)
+        return;
+    for (size_t r = 0; r < runs; r++)
+        if (jobs[r] != NULL && tare_state_is_measured(jobs[r]->state))
+            set.jobs[set.count++] = jobs[r];
+    for (size_t m = 0; m < TARE_MEASURE_COUNT; m++)
+        row->stats[m] = tare_set_stat(&set, (enum tare_measure)m, memory);
+    tare_set_wilson(&set, &row->wilson_lo, &row->wilson_hi, &row->correct, &row->total);
+    if (set.count > 0)
+        row->infer_call = set.jobs[0]->infer_call;
+    for (size_t r = runs; r-- > 0;) /* the first run's wins */
+        if (jobs[r] != NULL) {
+            row->version = jobs[r]->version;
+            row->dir = jobs[r]->dir;
+            row->batch = jobs[r]->batch;
+        }
+    tare_attach_lists(row, &set, memory);
+}
+
+static void scale_stat(struct tare_stat *stat, double factor)
+{
+    stat->median *= factor;
+    stat->lo *= factor;
+    stat->hi *= factor;
+}
+
+/* The null engine runs every step of the order; the remainder of an epoch is dropped. */
+static void fill_harness(struct tare_summary *summary)
+{
+    const struct tare_experiment *e = &summary->experiment;
+    summary->harness_step_s = tare_median_interval(NULL, 0);
+    size_t steps = e->plan.batch > 0 ? e->dataset.train / e->plan.batch * e->plan.epochs : 0;
+    if (summary->harness_count == 0 || steps == 0)
+        return;
+    summary->harness_step_s = summary->rows[summary->row_count].stats[TARE_TRAIN_S];
+    scale_stat(&summary->harness_step_s, 1 / (double)steps);
+}
+
+static enum tare_status build(struct tare_summary *summary, struct tare_samples *samples,
+                              const char *name, struct tare_err *err)
+{
+    struct tare_memory *memory = &samples->memory;
+    size_t cells_most = samples->cell_count, runs = samples->experiment.plan.runs;
+    const struct tare_cell **cells = tare_memory_take(memory, cells_most, sizeof *cells);
+    const struct tare_job_record **by_run =
+        tare_memory_take(memory, cells_most * runs, sizeof *by_run);
+    summary->rows = tare_memory_take(memory, cells_most, sizeof *summary->rows);
+    if (cells == NULL || by_run == NULL || summary->rows == NULL)
+        return TARE_OK; /* the caller sees memory->failed */
+    summary->experiment = samples->experiment;
+    summary->torn_line = samples->torn_line;
+    summary->complete = samples->torn_line == 0;
+    qsort(samples->jobs, samples->job_count, sizeof *samples->jobs, by_index);
+    make_rows(summary, samples, cells);
+    enum tare_status status = place_jobs(by_run, summary, cells, samples, name, err);
+    if (status != TARE_OK)
+        return status;
+    for (size_t i = 0; i < summary->row_count + summary->harness_count; i++) {
+        struct tare_row *row = &summary->rows[i];
+        row->version = row->reason = row->fix = row->reproduce = row->dir = row->infer_call = "";
+        judge_row(row, &by_run[i * runs], runs, memory);
+        fill_row(row, &by_run[i * runs], runs, memory);
+        if (row->runs_done == 0)
+            judge_absent_row(row, samples);
+        summary->complete = summary->complete && row->complete;
+        tare_attach_exports(row, &by_run[i * runs], samples, memory);
+    }
+    fill_harness(summary);
+    tare_rank_rows(summary, by_run, memory);
+    return TARE_OK;
+}
+
+enum tare_status tare_summary_parse(struct tare_summary *summary, const void *bytes, size_t size,
+                                    const char *name, struct tare_err *err)
+{
+    *summary = (struct tare_summary){0};
+    struct tare_samples samples;
+    enum tare_status status = tare_samples_parse(&samples, bytes, size, name, err);
+    if (status != TARE_OK)
+        return status;
+    status = build(summary, &samples, name, err);
+    struct tare_memory *memory = malloc(sizeof *memory);
+    if (status == TARE_OK && (samples.memory.failed || memory == NULL))
+        status = tare_fail(err, TARE_MEMORY, name, NULL, "no memory for the summary");
+    if (status != TARE_OK) {
+        free(memory);
+        tare_memory_free(&samples.memory);
+        *summary = (struct tare_summary){0};
+        return status;
+    }
+    *memory = samples.memory;
+    summary->memory = memory;
+    return TARE_OK;
+}
+
+enum tare_status tare_summary_read(struct tare_summary *summary, const char *path,
+                                   struct tare_err *err)
+{
+    *summary = (struct tare_summary){0};
+    struct tare_buf text = {0};
+    enum tare_status status = tare_file_read(&text, path, TARE_MAX_SAMPLES_BYTES, err);
+    if (status == TARE_OK)
+        status = tare_summary_parse(summary, text.data, text.size, path, err);
+    tare_buf_free(&text);
+    return status;
+}
+
+void tare_summary_free(struct tare_summary *summary)
+{
+    if (summary->memory != NULL)
+        tare_memory_free(summary->memory);
+    free(summary->memory);
+    *summary = (struct tare_summary){0};
+}
+
+size_t tare_summary_failures(const struct tare_summary *summary)
+{
+    size_t failures = 0;
+    for (size_t i = 0; i < summary->row_count + summary->harness_count; i++) {
+        const struct tare_row *row = &summary->rows[i];
+        failures += row->state != TARE_STATE_OK || !row->complete;
+        for (size_t e = 0; e < row->export_count; e++)
+            for (size_t c = 0; c < row->exports[e].check_count; c++)
+                failures += row->exports[e].checks[c].state != TARE_STATE_OK;
+    }
+    return failures;
+}
