@@ -57,7 +57,8 @@ struct tare_outcome {
     char reason[TARE_MAX_TEXT]; /* why the state is not ok */
     char fix[TARE_MAX_TEXT];    /* what to do about it; may be empty */
     char version[TARE_MAX_TEXT];
-    bool interrupted;                          /* ended because *stop was set: not a measurement */
+    bool interrupted; /* ended because *stop was set: not a measurement */
+    bool timed_out;
     int64_t exec_ns, hello_ns, bye_ns, end_ns; /* tare_now_ns() times; 0: never */
     int64_t cpu_ns;        /* user + system, of the engine and what it waited for */
     size_t peak_rss_bytes; /* of the engine's process */
