@@ -1,0 +1,243 @@
+/* onnxruntime.c: runs an .onnx model with ONNX Runtime, one session, one Run per call. The library
+ * is opened out of the environment `runtimes` while the engine runs, so that this file builds on a
+ * machine without it. Its interface: onnxruntime_abi.h; the shapes: tare/model_io.h; the clock, the
+ * files and the protocol: engine_main.c.
+ */
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "onnxruntime_abi.h"
+#include "tare/engine.h"
+#include "tare/environment.h"
+#include "tare/model_io.h"
+
+/* Leaves a function at its first failure; what was made so far is in the state, for close. */
+#define TRY(call)                                                                                  \
+    do {                                                                                           \
+        enum tare_status try_status = (call);                                                      \
+        if (try_status != TARE_OK)                                                                 \
+            return try_status;                                                                     \
+    } while (0)
+
+static struct ort_api ort; /* one per process, filled by import */
+static const char *version = "";
+
+struct state {
+    ort_env *env;
+    ort_options *options;
+    ort_session *session;
+    ort_memory_info *cpu;
+    ort_allocator *allocator; /* the library's own, never released */
+    char *input_name, *output_name;
+    struct tare_model_tensor input, output;
+    struct tare_model_plan plan;
+};
+
+/* Turns a library status into ours and releases it. */
+static enum tare_status check(ort_status *status, const char *where, const char *doing,
+                              struct tare_err *err) {
+    if (status == NULL) {
+        return TARE_OK;
+    }
+    tare_fail(err, TARE_FAILED, where, "see what ONNX Runtime says on stderr", "%s: %s", doing,
+              ort.GetErrorMessage(status));
+    ort.ReleaseStatus(status);
+    return TARE_FAILED;
+}
+
+static const char *engine_version(void) {
+    return version;
+}
+
+static enum tare_status engine_import(struct tare_work *work, struct tare_err *err) {
+    (void)work;
+    struct tare_environment runtimes;
+    struct tare_err missing = {0};
+    void *library = NULL;
+    if (tare_environment_open(&library, "runtimes", "onnxruntime/capi/libonnxruntime.so.*",
+                              &runtimes, &missing) != TARE_OK) {
+        return tare_engine_skip(err, missing.hint, "%s: %s", missing.where, missing.what);
+    }
+    const struct ort_api_base *(*get_base)(void) = NULL;
+    *(void **)&get_base = dlsym(library, "OrtGetApiBase");
+    if (get_base == NULL) {
+        return tare_engine_skip(err, "make engines", "ONNX Runtime does not export OrtGetApiBase");
+    }
+    const struct ort_api_base *base = get_base();
+    version = base->get_version_string();
+    void *const *table = base->get_api(ORT_VERSION_WANTED);
+    if (table == NULL) {
+        return tare_engine_skip(err, "make engines", "ONNX Runtime %s lacks version %d of its API",
+                                version, ORT_VERSION_WANTED);
+    }
+#define X(position, name, result, parameters)                                                      \
+    memcpy(&ort.name, &table[position], sizeof ort.name);                                          \
+    if (ort.name == NULL)                                                                          \
+        return tare_engine_skip(err, "make engines", "ONNX Runtime %s has no " #name, version);
+    ORT_SLOTS(X)
+#undef X
+    return TARE_OK;
+}
+
+static enum tare_status open_session(struct state *s, const char *file, int threads,
+                                     struct tare_err *err) {
+    TRY(check(ort.CreateEnv(ORT_LOG_ERROR, "tare", &s->env), file, "environment", err));
+    TRY(check(ort.CreateSessionOptions(&s->options), file, "options", err));
+    TRY(check(ort.SetIntraOpNumThreads(s->options, threads), file, "threads", err));
+    TRY(check(ort.SetInterOpNumThreads(s->options, 1), file, "threads", err));
+    TRY(check(ort.GetAllocatorWithDefaultOptions(&s->allocator), file, "allocator", err));
+    TRY(check(ort.CreateCpuMemoryInfo(ORT_ARENA_ALLOCATOR, ORT_MEMORY_DEFAULT, &s->cpu), file,
+              "memory", err));
+    return check(ort.CreateSession(s->env, file, s->options, &s->session), file,
+                 "cannot load the model", err);
+}
+
+/* The shape of a float32 tensor. */
+static enum tare_status describe(struct tare_model_tensor *tensor, const ort_type_info *info,
+                                 const char *which, const char *file, struct tare_err *err) {
+    int type = 0, element = 0;
+    const ort_tensor_info *shape = NULL;
+    TRY(check(ort.GetOnnxTypeFromTypeInfo(info, &type), file, which, err));
+    if (type == ORT_TYPE_TENSOR) {
+        TRY(check(ort.CastTypeInfoToTensorInfo(info, &shape), file, which, err));
+        TRY(check(ort.GetTensorElementType(shape, &element), file, which, err));
+    }
+    if (element != ORT_ELEMENT_FLOAT32) {
+        return tare_fail(err, TARE_DATA, file, "export a float32 model",
+                         "the model's %s is not a float32 tensor (ONNX element type %d)", which,
+                         element);
+    }
+    size_t rank = 0;
+    TRY(check(ort.GetDimensionsCount(shape, &rank), file, which, err));
+    if (rank > TARE_MODEL_MAX_RANK) {
+        return tare_fail(err, TARE_DATA, file, "export it as (batch, sizes of one image)",
+                         "the model's %s has %zu dimensions", which, rank);
+    }
+    tensor->rank = (int)rank;
+    return check(ort.GetDimensions(shape, tensor->dims, rank), file, which, err);
+}
+
+/* One float32 input and one float32 output, with their names and shapes. */
+static enum tare_status inspect(struct state *s, const char *file, struct tare_err *err) {
+    size_t inputs = 0, outputs = 0;
+    TRY(check(ort.SessionGetInputCount(s->session, &inputs), file, "inputs", err));
+    TRY(check(ort.SessionGetOutputCount(s->session, &outputs), file, "outputs", err));
+    if (inputs != 1 || outputs != 1) {
+        return tare_fail(err, TARE_DATA, file, "a model with one input and one output",
+                         "the model has inputs: %zu, outputs: %zu", inputs, outputs);
+    }
+    ort_type_info *info = NULL;
+    TRY(check(ort.SessionGetInputTypeInfo(s->session, 0, &info), file, "input", err));
+    enum tare_status status = describe(&s->input, info, "input", file, err);
+    ort.ReleaseTypeInfo(info);
+    TRY(status);
+    TRY(check(ort.SessionGetOutputTypeInfo(s->session, 0, &info), file, "output", err));
+    status = describe(&s->output, info, "output", file, err);
+    ort.ReleaseTypeInfo(info);
+    TRY(status);
+    TRY(check(ort.SessionGetInputName(s->session, 0, s->allocator, &s->input_name), file,
+              "input name", err));
+    return check(ort.SessionGetOutputName(s->session, 0, s->allocator, &s->output_name), file,
+                 "output name", err);
+}
+
+static enum tare_status prepare(struct state *s, struct tare_work *work, struct tare_err *err) {
+    const char *file = work->job.model_file;
+    int threads = work->job.threads > 0 ? work->job.threads : 1;
+    TRY(tare_model_file_check(file, err));
+    TRY(open_session(s, file, threads, err));
+    TRY(inspect(s, file, err));
+    TRY(tare_model_plan(&s->plan, &s->input, &s->output, work->n_in, file, err));
+    work->n_out = s->plan.n_out;
+    char text[32];
+    snprintf(text, sizeof text, "%d", threads);
+    tare_engine_setting("intra_op_threads", text);
+    tare_engine_setting("inter_op_threads", "1");
+    snprintf(text, sizeof text, "%zu", s->plan.batch);
+    tare_engine_setting("model_batch", s->plan.batch == 0 ? "free" : text);
+    tare_engine_infer_call("Run");
+    return TARE_OK;
+}
+
+static void engine_close(void *state) {
+    struct state *s = state;
+    if (s == NULL) {
+        return;
+    }
+    char *names[] = {s->input_name, s->output_name};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (names[i] != NULL) {
+            check(ort.AllocatorFree(s->allocator, names[i]), "", "name", NULL);
+        }
+    }
+    tare_model_plan_free(&s->plan);
+    ort.ReleaseSession(s->session); /* these take NULL */
+    ort.ReleaseMemoryInfo(s->cpu);
+    ort.ReleaseSessionOptions(s->options);
+    ort.ReleaseEnv(s->env);
+    free(s);
+}
+
+static enum tare_status engine_build(void **state, struct tare_work *work, struct tare_err *err) {
+    struct state *s = calloc(1, sizeof *s);
+    if (s == NULL) {
+        return tare_fail(err, TARE_MEMORY, work->job.model_file, NULL, "no memory for a session");
+    }
+    enum tare_status status = prepare(s, work, err);
+    if (status == TARE_OK) {
+        *state = s;
+    } else {
+        engine_close(s);
+    }
+    return status;
+}
+
+/* One Run of n images, straight from x into logits: neither is copied by us. */
+static enum tare_status run(void *state, float *logits, const float *x, size_t n,
+                            struct tare_err *err) {
+    struct state *s = state;
+    struct tare_model_tensor in = s->input, out = s->output;
+    in.dims[0] = out.dims[0] = (int64_t)n;
+    size_t in_bytes = n * s->plan.n_in * sizeof *x, out_bytes = n * s->plan.n_out * sizeof *logits;
+    const char *input_names[] = {s->input_name}, *output_names[] = {s->output_name};
+    ort_value *input = NULL, *output = NULL;
+    /* an input is only read, but one function makes both kinds, so it asks for void * */
+    enum tare_status status =
+        check(ort.CreateTensorWithDataAsOrtValue(s->cpu, (void *)x, in_bytes, in.dims,
+                                                 (size_t)in.rank, ORT_ELEMENT_FLOAT32, &input),
+              s->input_name, "input tensor", err);
+    if (status == TARE_OK) {
+        status = check(ort.CreateTensorWithDataAsOrtValue(s->cpu, logits, out_bytes, out.dims,
+                                                          (size_t)out.rank, ORT_ELEMENT_FLOAT32,
+                                                          &output),
+                       s->output_name, "output tensor", err);
+    }
+    if (status == TARE_OK) {
+        const ort_value *inputs[] = {input};
+        status = check(ort.Run(s->session, NULL, input_names, inputs, 1, output_names, 1, &output),
+                       s->input_name, "Run", err);
+    }
+    ort.ReleaseValue(input);
+    ort.ReleaseValue(output);
+    return status;
+}
+
+static enum tare_status engine_infer(void *state, float *logits, const float *x, size_t n,
+                                     struct tare_err *err) {
+    struct state *s = state;
+    return tare_model_infer(&s->plan, run, s, logits, x, n, err);
+}
+
+int main(int argc, char **argv) {
+    static const struct tare_engine_ops ops = {
+        .abi = TARE_ABI,
+        .name = "onnxruntime",
+        .version = engine_version,
+        .import = engine_import,
+        .build = engine_build,
+        .infer = engine_infer,
+        .close = engine_close,
+    };
+    return tare_engine_main(argc, argv, &ops);
+}
