@@ -27,10 +27,11 @@ class Keras(tare_engine.Engine):
             tf.config.threading.set_inter_op_parallelism_threads(job.threads)
         seed = job.seed % 2**32  # all that NumPy's part of set_random_seed takes
         tf.keras.utils.set_random_seed(seed)
+        threading = tf.config.threading
         for name, value in (("tensorflow", tf.__version__), ("seed", seed),
                             ("keras.backend", tf.keras.backend.backend()),
-                            ("intra_op_threads", tf.config.threading.get_intra_op_parallelism_threads()),
-                            ("inter_op_threads", tf.config.threading.get_inter_op_parallelism_threads())):
+                            ("intra_op_threads", threading.get_intra_op_parallelism_threads()),
+                            ("inter_op_threads", threading.get_inter_op_parallelism_threads())):
             self.protocol.setting(name, value)
         return tf.keras.__version__
 
@@ -46,7 +47,7 @@ class Keras(tare_engine.Engine):
         for name, value in (("adam.lr", job.optimizer.lr), ("adam.beta1", adam.beta_1),
                             ("adam.beta2", adam.beta_2), ("adam.epsilon", adam.epsilon),
                             ("adam.epsilon_added_to", "sqrt(v) before bias correction"),
-                            ("predict.batch_size", 32)):
+                            ("jit_compile", self.model.jit_compile)):
             self.protocol.setting(name, value)
 
     def tutorial_train(self, job):

@@ -46,7 +46,7 @@ class Skip(Exception):
 
 
 class Engine:
-    """What an engine fills in. Hooks are Required for the track it names, unless marked Optional."""
+    """What an engine fills in: all the hooks of the tracks it names."""
 
     name = ""
     tracks = ("controlled",)
@@ -152,7 +152,7 @@ def fill(defaults, given, what):
         if isinstance(default, float) and type(value) is int:
             value = float(value)
         if type(value) is not type(default) or (isinstance(value, int) and value < 0):
-            raise Failure("usage", f"{what}: {key} must be a {type(default).__name__}, not {value!r}")
+            raise Failure("usage", f"{what}: {key} cannot be {value!r}")
         values[key] = value
     return values
 
@@ -189,7 +189,7 @@ def check_job(engine, job):
 
 
 def parse_model(spec):
-    """"28x28x1 dense:64:relu dense:10" as the values of an input, and (units, activation) a layer."""
+    """"784 dense:64:relu dense:10" as (784, [(64, "relu"), (10, None)])."""
     words = spec.split()
     try:
         n_in = 1
@@ -251,8 +251,8 @@ def read_images(path, n_in):
     import numpy as np
     images = read_npy(path, "u1", "images")
     if images.size != len(images) * n_in:
-        raise Failure("data", f"{path}: an image has {images.size // len(images)} values, the model "
-                              f"takes {n_in}")
+        raise Failure("data", f"{path}: an image has {images.size // len(images)} values, the "
+                              f"model takes {n_in}")
     return images.reshape(len(images), n_in).astype(np.float32) / np.float32(255)
 
 
@@ -425,7 +425,8 @@ def run_tutorial(engine, job, protocol):
     for dimension in shape:
         values *= dimension
     if values != n_in:
-        raise Failure("data", f"{job.data_dir}: an image has {values} values, the model takes {n_in}")
+        raise Failure("data", f"{job.data_dir}: an image has {values} values, the model takes "
+                              f"{n_in}")
     x = x.reshape(len(x), *shape)
     protocol.lap("prepare")
     engine.tutorial_build(job, layers)
@@ -515,8 +516,9 @@ def main(engine):
     """Runs one job from stdin; returns the exit code."""
     program = os.path.basename(sys.argv[0])
     if len(sys.argv) > 1:
-        print(f'usage: {program} < job.json\nThe engine "{engine.name}" of tare: reads one job as a '
-              "line of JSON, prints events as lines of JSON.\nThe protocol: doc/protocol.md.")
+        print(f"usage: {program} < job.json\n"
+              f'The engine "{engine.name}" of tare: reads one job as a line of JSON, prints events '
+              "as lines of JSON.\nThe protocol: doc/protocol.md.")
         return 0 if sys.argv[1] == "--help" else 2
     engine.protocol = protocol = Protocol()
     job, problem = None, None
