@@ -36,6 +36,7 @@ struct tare_data_options {
     bool allow_download;
     bool allow_standin; /* fall back to Fashion-MNIST where MNIST cannot be had */
     const char *mirror; /* NULL: the public mirrors; tests name a local server here */
+    int timeout_s;      /* give up when a server is silent for so long; 0: 30 s */
     void (*progress)(void *context, const char *text); /* may be NULL; long work reports here */
     void *context;
 };

@@ -1,0 +1,279 @@
+/* fetch.c: one file over HTTP with libcurl: into PATH.part, resumed where a former attempt stopped,
+ * and renamed only when its SHA-256 is right. Cut transfers are taken up again a few times; a
+ * resumed file that turns out wrong is fetched once more from its beginning. dataset.c knows which
+ * files to fetch and from where.
+ */
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "data/parts.h"
+#include "tare/clock.h"
+
+#define MAX_ATTEMPTS 5
+#define DEFAULT_TIMEOUT_S 30
+#define CONNECT_TIMEOUT_S 10
+#define PROGRESS_EVERY_NS 500000000
+#define MAX_DOWNLOAD_BYTES ((curl_off_t)1 << 30)
+
+struct transfer {
+    const char *path, *url, *part;
+    const struct tare_data_options *options; /* may be NULL */
+    CURL *curl;
+    FILE *file;
+    int64_t have;        /* bytes in the part */
+    int64_t resumed_at;  /* what was asked for: bytes resumed_at- */
+    int64_t range_start; /* what the answer says it gives; −1: it says nothing */
+    bool resumed;        /* the part holds bytes of a former answer */
+    bool started;        /* the first bytes of this answer's body were seen */
+    bool write_failed;   /* errno of it in write_errno */
+    int write_errno;
+    int64_t shown_ns;
+};
+
+static long http_code(const struct transfer *t) {
+    long code = 0;
+    curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &code);
+    return code;
+}
+
+static void show_progress(struct transfer *t, int64_t total) {
+    const int64_t now_ns = tare_now_ns();
+    if (t->shown_ns != 0 && now_ns - t->shown_ns < PROGRESS_EVERY_NS)
+        return;
+    t->shown_ns = now_ns;
+    const char *slash = strrchr(t->path, '/');
+    const char *name = slash == NULL ? t->path : slash + 1;
+    const double mb = 1e6;
+    if (total > 0)
+        tare_data_progress(t->options, "downloading %s: %.1f of %.1f MB", name,
+                           (double)t->have / mb, (double)total / mb);
+    else
+        tare_data_progress(t->options, "downloading %s: %.1f MB", name, (double)t->have / mb);
+}
+
+/* Before the first byte of a body: is it the rest that was asked for, or the whole? A server may
+ * ignore a range (200), or give another one. */
+static bool start_body(struct transfer *t) {
+    t->started = true;
+    if (http_code(t) == 206 && t->range_start == t->resumed_at)
+        return true;
+    if (http_code(t) == 206)
+        return false; /* some other range: finish_attempt starts anew */
+    t->have = 0;
+    t->resumed = false;
+    return ftruncate(fileno(t->file), 0) == 0;
+}
+
+static size_t on_body(char *data, size_t one, size_t size, void *context) {
+    struct transfer *t = context;
+    (void)one; /* always 1 */
+    if (http_code(t) >= 300)
+        return size; /* an error's page is not the file */
+    errno = 0;
+    if ((!t->started && !start_body(t)) || t->have + (int64_t)size > MAX_DOWNLOAD_BYTES)
+        return 0;
+    if (fwrite(data, 1, size, t->file) != size) {
+        t->write_failed = true;
+        t->write_errno = errno;
+        return 0;
+    }
+    t->have += (int64_t)size;
+    curl_off_t length = -1;
+    curl_easy_getinfo(t->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    show_progress(t, length <= 0 ? -1 : length + (http_code(t) == 206 ? t->resumed_at : 0));
+    return size;
+}
+
+/* "Content-Range: bytes 100-199/200" */
+static size_t on_header(char *line, size_t one, size_t size, void *context) {
+    static const char name[] = "content-range: bytes ";
+    struct transfer *t = context;
+    (void)one;
+    const size_t length = sizeof name - 1;
+    if (size > length && strncasecmp(line, name, length) == 0) {
+        int64_t start = 0;
+        for (size_t i = length; i < size && line[i] >= '0' && line[i] <= '9'; i++)
+            start = start > INT64_MAX / 100 ? INT64_MAX / 100 : start * 10 + (line[i] - '0');
+        t->range_start = start;
+    }
+    return size;
+}
+
+static void set_options(struct transfer *t, char range[32], char error[CURL_ERROR_SIZE]) {
+    const int asked_s = t->options == NULL ? 0 : t->options->timeout_s;
+    const long timeout_s = asked_s > 0 ? asked_s : DEFAULT_TIMEOUT_S;
+    CURL *c = t->curl;
+    curl_easy_setopt(c, CURLOPT_URL, t->url);
+    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, error);
+    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L);
+    curl_easy_setopt(c, CURLOPT_MAXREDIRS, 5L);
+    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(c, CURLOPT_USERAGENT, "tare");
+    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT,
+                     timeout_s < CONNECT_TIMEOUT_S ? timeout_s : CONNECT_TIMEOUT_S);
+    /* No limit on the whole: a slow line is fine, a silent one is not. */
+    curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, timeout_s);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(c, CURLOPT_WRITEDATA, t);
+    curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(c, CURLOPT_HEADERDATA, t);
+    /* Not CURLOPT_RESUME_FROM: with it libcurl fails where a server ignores the range. */
+    if (t->resumed_at > 0) {
+        snprintf(range, 32, "%" PRId64 "-", t->resumed_at);
+        curl_easy_setopt(c, CURLOPT_RANGE, range);
+    }
+}
+
+static enum tare_status curl_failed(const struct transfer *t, CURLcode result, const char *error,
+                                    struct tare_err *err) {
+    static const char hint[] =
+        "check the network (and http_proxy); what was received is kept and resumed";
+    if (t->write_failed) {
+        errno = t->write_errno;
+        return tare_fail_errno(err, t->part, "free some disk space", "the download cannot be kept");
+    }
+    return tare_fail(err, TARE_IO, t->url, hint, "the download failed after %" PRId64 " bytes: %s",
+                     t->have, error[0] != '\0' ? error : curl_easy_strerror(result));
+}
+
+/* One request. *again: taking it up again from what the part holds makes sense. */
+static enum tare_status attempt(struct transfer *t, bool *again, struct tare_err *err) {
+    char range[32], error[CURL_ERROR_SIZE] = "";
+    *again = false;
+    t->file = fopen(t->part, "ab");
+    t->curl = curl_easy_init();
+    if (t->file == NULL || t->curl == NULL) {
+        enum tare_status status =
+            t->curl == NULL
+                ? tare_fail(err, TARE_MEMORY, t->url, NULL, "no memory for a download")
+                : tare_fail_errno(err, t->part, "is the folder writable?", "cannot be opened");
+        if (t->file != NULL)
+            fclose(t->file);
+        curl_easy_cleanup(t->curl);
+        return status;
+    }
+    fseek(t->file, 0, SEEK_END);
+    t->have = t->resumed_at = ftell(t->file);
+    t->range_start = -1;
+    t->resumed = t->have > 0;
+    t->started = t->write_failed = false;
+    set_options(t, range, error);
+    const CURLcode result = curl_easy_perform(t->curl);
+    const long code = http_code(t);
+    if (fclose(t->file) != 0 && !t->write_failed) {
+        t->write_failed = true;
+        t->write_errno = errno;
+    }
+    enum tare_status status = TARE_OK;
+    if (code == 416 || (code == 206 && t->range_start != t->resumed_at)) {
+        /* The part is longer than the file, or the server gave another range than asked for. */
+        unlink(t->part);
+        *again = t->resumed_at > 0;
+        status = tare_fail(err, TARE_IO, t->url, "try again",
+                           "the server did not give the range asked for (HTTP %ld)", code);
+    } else if (code >= 300 && result == CURLE_OK) {
+        status = tare_fail(err, TARE_IO, t->url, "use another mirror, or get the file by hand",
+                           "the server answered HTTP %ld", code);
+    } else if (result != CURLE_OK || t->write_failed) {
+        status = curl_failed(t, result, error, err);
+        /* Cut in the middle; without a byte of progress the next attempt would fare no better. */
+        *again = !t->write_failed && t->started && t->have > 0 &&
+                 (t->have != t->resumed_at || result == CURLE_PARTIAL_FILE);
+    }
+    curl_easy_cleanup(t->curl);
+    return status;
+}
+
+static enum tare_status check_sha256(const char *file, const char *sha256, const char *url,
+                                     struct tare_err *err) {
+    struct tare_buf decoded = {0};
+    char found[65];
+    enum tare_status status = tare_read_decoded(&decoded, file, err);
+    if (status != TARE_OK)
+        return status;
+    tare_sha256_hex(found, decoded.data, decoded.size);
+    if (strcmp(found, sha256) != 0)
+        status = tare_fail(err, TARE_DATA, url, "use another mirror",
+                           "wrong checksum: the %zu bytes received (uncompressed) have SHA-256 "
+                           "%.16s…, not %.16s…",
+                           decoded.size, found, sha256);
+    tare_buf_free(&decoded);
+    return status;
+}
+
+static enum tare_status receive(struct transfer *t, const char *sha256, struct tare_err *err) {
+    enum tare_status status = TARE_OK;
+    bool again = true;
+    for (int i = 0; i < MAX_ATTEMPTS && again; i++) {
+        status = attempt(t, &again, err);
+        if (status == TARE_OK) {
+            status = check_sha256(t->part, sha256, t->url, err);
+            if (status == TARE_OK)
+                return TARE_OK;
+            /* Of a resumed file the old part may be what is wrong. */
+            again = t->resumed;
+            unlink(t->part);
+        }
+    }
+    return status;
+}
+
+static enum tare_status keep(const struct transfer *t, struct tare_err *err) {
+    const int fd = open(t->part, O_RDONLY | O_CLOEXEC);
+    const bool synced = fd >= 0 && fsync(fd) == 0;
+    const int saved = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = saved;
+    if (!synced || rename(t->part, t->path) != 0)
+        return tare_fail_errno(err, t->path, "is the folder writable?", "cannot be put in place");
+    return TARE_OK;
+}
+
+/* Holds the folder's lock while one process fetches into it, so that two do not write one part. */
+static int lock_folder(const char *path) {
+    char *dir = strdup(path);
+    if (dir == NULL)
+        return -1;
+    char *slash = strrchr(dir, '/');
+    if (slash != NULL)
+        slash[slash == dir ? 1 : 0] = '\0';
+    const int fd = open(slash != NULL ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(dir);
+    if (fd >= 0)
+        flock(fd, LOCK_EX);
+    return fd;
+}
+
+enum tare_status tare_fetch(const char *path, const char *url, const char *sha256,
+                            const struct tare_data_options *options, struct tare_err *err) {
+    struct tare_buf part = {0};
+    tare_buf_printf(&part, "%s.part", path);
+    if (part.failed)
+        return tare_fail(err, TARE_MEMORY, path, NULL, "no memory for a download");
+    const int lock = lock_folder(path);
+    if (lock < 0) {
+        tare_buf_free(&part);
+        return tare_fail_errno(err, path, "make its folder first", "cannot be written");
+    }
+    enum tare_status status = TARE_OK;
+    if (!tare_path_exists(path) || check_sha256(path, sha256, url, NULL) != TARE_OK) {
+        struct transfer t = {.path = path, .url = url, .part = part.data, .options = options};
+        curl_global_init(CURL_GLOBAL_DEFAULT);
+        status = receive(&t, sha256, err);
+        if (status == TARE_OK)
+            status = keep(&t, err);
+    }
+    close(lock);
+    tare_buf_free(&part);
+    return status;
+}

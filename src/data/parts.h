@@ -1,0 +1,92 @@
+/* parts.h: what the files of src/data share; data.h is the public face.
+ *
+ * The four files of a set always come in one order: training images, training labels, test images,
+ * test labels.
+ */
+#ifndef TARE_DATA_PARTS_H
+#define TARE_DATA_PARTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "tare/buf.h"
+#include "tare/data.h"
+
+#define TARE_SET_FILES 4
+#define TARE_MAX_CLASSES 65536
+/* A decoded file of the largest array, with a header's room. */
+#define TARE_MAX_DATA_FILE_BYTES (TARE_MAX_ARRAY_BYTES + 65536)
+
+/* A published set, and how to tell that a folder holds exactly it (known_sets.c). */
+struct tare_known_file {
+    const char *name; /* without .gz */
+    size_t bytes;     /* uncompressed, as is the SHA-256 */
+    const char *sha256;
+};
+struct tare_known_set {
+    const char *name, *title, *licence;
+    const char *arrays_sha256;  /* tare_dataset.sha256 of the set, saved hashing it at each start */
+    const char *system_dir;     /* where a package of the system puts it; may be NULL */
+    const char *const *mirrors; /* NULL-terminated addresses of folders; may be NULL */
+    const char *get;            /* how to get it by hand, for hints */
+    struct tare_known_file files[TARE_SET_FILES];
+};
+extern const struct tare_known_set tare_known_sets[];
+extern const size_t tare_known_set_count;
+const struct tare_known_set *tare_known_set_find(const char *name);
+
+/* What a folder holds (look.c). IDX and .npy sets have a path per file, NULL for one missing. */
+#define TARE_FOUND_LIST(X)                                                                         \
+    X(NOTHING, "nothing")                                                                          \
+    X(IDX, "IDX files")                                                                            \
+    X(NPY, ".npy files")                                                                           \
+    X(FOLDER, "folders of pictures")
+enum tare_found_kind {
+#define X(id, name) TARE_FOUND_##id,
+    TARE_FOUND_LIST(X)
+#undef X
+};
+struct tare_found {
+    enum tare_found_kind kind;
+    char *dir;
+    char *paths[TARE_SET_FILES];
+};
+enum tare_status tare_look_in(struct tare_found *found, const char *dir, struct tare_err *err);
+const char *tare_found_name(enum tare_found_kind kind);
+/* The usual name of the first file that is missing, or NULL when the set is complete. */
+const char *tare_found_missing(const struct tare_found *found);
+void tare_found_free(struct tare_found *found);
+
+/* Reads a file whole, and inflates it where its content is gzip (images.c). */
+enum tare_status tare_read_decoded(struct tare_buf *out, const char *path, struct tare_err *err);
+
+/* Images (uint8, n first) or labels (int32) out of a decoded IDX or .npy file. */
+enum tare_status tare_images_parse(struct tare_array *images, const void *bytes, size_t size,
+                                   const char *name, struct tare_err *err);
+enum tare_status tare_labels_parse(struct tare_array *labels, const void *bytes, size_t size,
+                                   const char *name, struct tare_err *err);
+
+/* Fills the four arrays from DIR/train/CLASS/x.png and DIR/test/CLASS/x.png (folder.c). */
+enum tare_status tare_folder_load(struct tare_dataset *set, const char *dir, struct tare_err *err);
+
+/* Reads a complete find (read_set.c). wanted: the published set it must be; NULL with `any` false:
+ * a published set where its checksums say so, an error where it is a damaged one, else own data;
+ * NULL with `any` true: never an error for being a damaged published set. */
+enum tare_status tare_found_read(struct tare_dataset *set, const struct tare_found *found,
+                                 const struct tare_known_set *wanted, bool any,
+                                 struct tare_err *err);
+/* Of the four arrays' bytes, in their order. */
+void tare_set_sha256(char out[65], struct tare_dataset *set);
+
+/* A set's four arrays in their order. */
+static inline struct tare_array *tare_set_array(struct tare_dataset *set, size_t i) {
+    struct tare_array *arrays[TARE_SET_FILES] = {&set->train_images, &set->train_labels,
+                                                 &set->test_images, &set->test_labels};
+    return arrays[i];
+}
+
+/* options->progress, where there is one. */
+void tare_data_progress(const struct tare_data_options *options, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif
