@@ -23,11 +23,12 @@
 /* XNNPACK is what LiteRT uses unless told otherwise; saying so keeps it named in the table. */
 #define KERNEL_MODE "xnnpack"
 
-static struct litert_api rt; /* one per process, filled by import */
+/* One of each per process, made by import; they last as long as the process. */
+static struct litert_api rt;
+static litert_environment *environment;
 static char version[64];
 
 struct state {
-    litert_environment *environment;
     litert_model *model;
     litert_options *options;
     litert_compiled *compiled;
@@ -78,7 +79,7 @@ static enum tare_status engine_import(struct tare_work *work, struct tare_err *e
         return tare_engine_skip(err, "make engines", "LiteRT %s has no LiteRt" #name, version);
     LITERT_FUNCTIONS(X)
 #undef X
-    return TARE_OK;
+    return check(rt.CreateEnvironment(0, NULL, &environment), NULL, "cannot start", err);
 }
 
 /* The type of a float32 tensor, for LiteRT and for us. */
@@ -156,7 +157,7 @@ static enum tare_status compile(struct state *s, const char *file, int threads,
         rt.DestroyOpaqueOptions(opaque);
         return status;
     }
-    return check(rt.CreateCompiledModel(s->environment, s->model, s->options, &s->compiled), file,
+    return check(rt.CreateCompiledModel(environment, s->model, s->options, &s->compiled), file,
                  "cannot compile the model", err);
 }
 
@@ -164,9 +165,8 @@ static enum tare_status prepare(struct state *s, struct tare_work *work, struct 
     const char *file = work->job.model_file;
     int threads = work->job.threads > 0 ? work->job.threads : 1;
     TRY(tare_model_file_check(file, err));
-    TRY(check(rt.CreateEnvironment(0, NULL, &s->environment), file, "environment", err));
-    TRY(check(rt.CreateModelFromFile(s->environment, file, &s->model), file,
-              "cannot load the model", err));
+    TRY(check(rt.CreateModelFromFile(environment, file, &s->model), file, "cannot load the model",
+              err));
     TRY(inspect(s, work->n_in, file, err));
     TRY(compile(s, file, threads, err));
     work->n_out = s->plan.n_out;
@@ -210,9 +210,6 @@ static void engine_close(void *state) {
     }
     if (s->model != NULL) {
         rt.DestroyModel(s->model);
-    }
-    if (s->environment != NULL) {
-        rt.DestroyEnvironment(s->environment);
     }
     free(s);
 }

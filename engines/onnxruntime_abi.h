@@ -68,7 +68,6 @@ typedef struct ort_run_options ort_run_options;
     X(69, CreateCpuMemoryInfo, ort_status *, (int allocator, int memory, ort_memory_info **))      \
     X(76, AllocatorFree, ort_status *, (ort_allocator *, void *))                                  \
     X(78, GetAllocatorWithDefaultOptions, ort_status *, (ort_allocator **))                        \
-    X(92, ReleaseEnv, void, (ort_env *))                                                           \
     X(93, ReleaseStatus, void, (ort_status *))                                                     \
     X(94, ReleaseMemoryInfo, void, (ort_memory_info *))                                            \
     X(95, ReleaseSession, void, (ort_session *))                                                   \
