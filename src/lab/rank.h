@@ -5,8 +5,8 @@
 
 #include "lab/read_samples.h"
 
-/* Fills rank, unranked and the comparisons of a summary whose rows are complete. by_run[i · runs + r]
- * is row i's job of run r, or NULL. */
+/* Fills rank, unranked and the comparisons of a summary whose rows are complete. by_run[i · runs +
+ * r] is row i's job of run r, or NULL. */
 void tare_rank_rows(struct tare_summary *summary, const struct tare_job_record *const *by_run,
                     struct tare_memory *memory);
 

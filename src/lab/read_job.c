@@ -17,8 +17,7 @@ static const char *const state_names[] = {
 #undef X
 };
 
-static enum tare_cell_state read_state(struct tare_reader *reader, const json_t *json)
-{
+static enum tare_cell_state read_state(struct tare_reader *reader, const json_t *json) {
     const char *text = tare_read_text(reader, json, "state", NULL);
     for (size_t i = 0; i < sizeof state_names / sizeof *state_names; i++)
         if (strcmp(text, state_names[i]) == 0)
@@ -28,8 +27,7 @@ static enum tare_cell_state read_state(struct tare_reader *reader, const json_t 
 }
 
 /* Seconds under a key in nanoseconds; required, because a time that is not there is not 0. */
-static double read_seconds(struct tare_reader *reader, const json_t *json)
-{
+static double read_seconds(struct tare_reader *reader, const json_t *json) {
     double wall_ns = tare_read_number(reader, json, "wall_ns", NAN);
     if (isnan(wall_ns))
         tare_read_fail(reader, "wall_ns", "there");
@@ -37,8 +35,7 @@ static double read_seconds(struct tare_reader *reader, const json_t *json)
 }
 
 static void read_phases(struct tare_reader *reader, struct tare_job_record *job,
-                        struct tare_memory *memory, const json_t *json)
-{
+                        struct tare_memory *memory, const json_t *json) {
     const json_t *list = tare_read_nested(reader, json, "phases", JSON_ARRAY);
     job->phases = tare_memory_take(memory, json_array_size(list), sizeof *job->phases);
     for (size_t i = 0; job->phases != NULL && i < json_array_size(list); i++) {
@@ -54,8 +51,7 @@ static void read_phases(struct tare_reader *reader, struct tare_job_record *job,
 }
 
 /* Seconds of a phase; NaN when the job has none of that name. */
-static double phase_s(const struct tare_job_record *job, const char *name)
-{
+static double phase_s(const struct tare_job_record *job, const char *name) {
     for (size_t i = 0; i < job->phase_count; i++)
         if (strcmp(job->phases[i].name, name) == 0)
             return job->phases[i].value;
@@ -63,21 +59,18 @@ static double phase_s(const struct tare_job_record *job, const char *name)
 }
 
 /* a + b, where either may be missing but not both. */
-static double sum_of_present(double a, double b)
-{
+static double sum_of_present(double a, double b) {
     return isnan(a) ? b : isnan(b) ? a : a + b;
 }
 
-static bool same_call(const struct tare_call_value *a, const struct tare_call_value *b)
-{
+static bool same_call(const struct tare_call_value *a, const struct tare_call_value *b) {
     return a->batch == b->batch && a->first == b->first && strcmp(a->call, b->call) == 0;
 }
 
 /* Groups the samples by call, batch and first, in order of appearance; a group's value is the
  * median of its samples. */
 static void group_calls(struct tare_job_record *job, const struct tare_call_value *samples,
-                        double *scratch, size_t count)
-{
+                        double *scratch, size_t count) {
     for (size_t i = 0; i < count; i++) {
         size_t earlier = 0, n = 0;
         while (!same_call(&samples[earlier], &samples[i]))
@@ -97,8 +90,7 @@ static void group_calls(struct tare_job_record *job, const struct tare_call_valu
 }
 
 static void read_calls(struct tare_reader *reader, struct tare_job_record *job,
-                       struct tare_memory *memory, const json_t *json)
-{
+                       struct tare_memory *memory, const json_t *json) {
     const json_t *list = tare_read_nested(reader, json, "samples", JSON_ARRAY);
     size_t count = json_array_size(list);
     struct tare_call_value *samples = tare_memory_take(memory, count, sizeof *samples);
@@ -122,8 +114,7 @@ static void read_calls(struct tare_reader *reader, struct tare_job_record *job,
 }
 
 /* The first call listed is the one that stands in the tables; other calls are shown by name. */
-static void choose_calls(struct tare_job_record *job, size_t test_images)
-{
+static void choose_calls(struct tare_job_record *job, size_t test_images) {
     job->infer_call = job->call_count > 0 ? job->calls[0].call : "";
     for (size_t i = 0; i < job->call_count; i++) {
         const struct tare_call_value *call = &job->calls[i];
@@ -139,8 +130,7 @@ static void choose_calls(struct tare_job_record *job, size_t test_images)
 }
 
 static void read_accuracy(struct tare_reader *reader, struct tare_job_record *job,
-                          const json_t *json)
-{
+                          const json_t *json) {
     const json_t *graded = tare_read_nested(reader, json, "accuracy", JSON_OBJECT);
     if (graded == NULL)
         return;
@@ -153,8 +143,7 @@ static void read_accuracy(struct tare_reader *reader, struct tare_job_record *jo
 }
 
 static void read_last_loss(struct tare_reader *reader, struct tare_job_record *job,
-                           const json_t *json)
-{
+                           const json_t *json) {
     const json_t *epochs = tare_read_nested(reader, json, "epochs", JSON_ARRAY);
     if (json_array_size(epochs) == 0)
         return;
@@ -163,8 +152,7 @@ static void read_last_loss(struct tare_reader *reader, struct tare_job_record *j
 }
 
 static void read_exports(struct tare_reader *reader, struct tare_job_record *job,
-                         struct tare_memory *memory, const json_t *json)
-{
+                         struct tare_memory *memory, const json_t *json) {
     const json_t *list = tare_read_nested(reader, json, "exports", JSON_ARRAY);
     job->exports = tare_memory_take(memory, json_array_size(list), sizeof *job->exports);
     for (size_t i = 0; job->exports != NULL && i < json_array_size(list); i++) {
@@ -182,8 +170,7 @@ static void read_exports(struct tare_reader *reader, struct tare_job_record *job
 
 /* settings, metrics and user_code are objects whose keys are names. */
 static void read_maps(struct tare_reader *reader, struct tare_job_record *job,
-                      struct tare_memory *memory, const json_t *json)
-{
+                      struct tare_memory *memory, const json_t *json) {
     json_t *settings = (json_t *)tare_read_nested(reader, json, "settings", JSON_OBJECT);
     json_t *metrics = (json_t *)tare_read_nested(reader, json, "metrics", JSON_OBJECT);
     json_t *code = (json_t *)tare_read_nested(reader, json, "user_code", JSON_OBJECT);
@@ -194,28 +181,26 @@ static void read_maps(struct tare_reader *reader, struct tare_job_record *job,
         return;
     const char *key = NULL;
     json_t *value = NULL;
-    json_object_foreach(settings, key, value)
-    {
+    json_object_foreach(settings, key, value) {
         job->settings[job->setting_count++] =
             (struct tare_setting){key, tare_read_text(reader, settings, key, NULL)};
     }
-    json_object_foreach(metrics, key, value)
-    {
+    json_object_foreach(metrics, key, value) {
+        if (json_is_null(value)) /* NaN or infinite */
+            continue;
         if (!json_is_number(value)) /* a metric may be negative, so not tare_read_number */
             tare_read_fail(reader, key, "a number");
         job->metrics[job->metric_count++] =
             (struct tare_named_value){key, json_number_value(value)};
     }
-    json_object_foreach(code, key, value)
-    {
+    json_object_foreach(code, key, value) {
         job->code[job->code_count++] = (struct tare_user_code){
             key, tare_read_count(reader, value, "lines", TARE_COUNT_REQUIRED),
             tare_read_count(reader, value, "statements", TARE_COUNT_REQUIRED)};
     }
 }
 
-static void read_of(struct tare_reader *reader, struct tare_job_record *job, const json_t *json)
-{
+static void read_of(struct tare_reader *reader, struct tare_job_record *job, const json_t *json) {
     const json_t *of = tare_read_nested(reader, json, "of", JSON_OBJECT);
     job->has_of = of != NULL;
     if (of == NULL)
@@ -226,8 +211,7 @@ static void read_of(struct tare_reader *reader, struct tare_job_record *job, con
 }
 
 static void read_head(struct tare_reader *reader, struct tare_samples *samples,
-                      struct tare_job_record *job, const json_t *json)
-{
+                      struct tare_job_record *job, const json_t *json) {
     job->index = tare_read_count(reader, json, "index", TARE_COUNT_REQUIRED);
     job->task = tare_read_text(reader, json, "task", NULL);
     if (strcmp(job->task, "warmup") != 0) { /* a warm-up's run is −1 */
@@ -235,7 +219,7 @@ static void read_head(struct tare_reader *reader, struct tare_samples *samples,
         if (job->run >= samples->experiment.plan.runs)
             tare_read_fail(reader, "run", "one of the planned runs");
     }
-    job->cell = (struct tare_cell){
+    job->cell = (struct tare_sample_cell){
         .engine = tare_read_text(reader, json, "engine", NULL),
         .variant = tare_read_text(reader, json, "variant", ""),
         .device = tare_read_text(reader, json, "device", "cpu"),
@@ -252,8 +236,7 @@ static void read_head(struct tare_reader *reader, struct tare_samples *samples,
 }
 
 static void derive_values(struct tare_reader *reader, struct tare_job_record *job,
-                          const json_t *json)
-{
+                          const json_t *json) {
     double *v = job->values;
     double process_s = tare_read_number(reader, json, "wall_ns", NAN) / NS_PER_S;
     double cpu_s = tare_read_number(reader, json, "cpu_ns", NAN) / NS_PER_S;
@@ -264,14 +247,16 @@ static void derive_values(struct tare_reader *reader, struct tare_job_record *jo
     v[TARE_IMPORT_S] = phase_s(job, "import");
     v[TARE_STARTUP_S] = sum_of_present(phase_s(job, "start"), v[TARE_IMPORT_S]);
     v[TARE_PROCESS_S] = process_s;
-    v[TARE_CPU_OVER_WALL] = process_s > 0 ? cpu_s / process_s : NAN;
+    /* CPU time includes the framework's shutdown after bye, so its wall time must too. */
+    double until_end_s = tare_read_number(reader, json, "process_ns", NAN) / NS_PER_S;
+    until_end_s = isnan(until_end_s) ? process_s : until_end_s;
+    v[TARE_CPU_OVER_WALL] = until_end_s > 0 ? cpu_s / until_end_s : NAN;
     v[TARE_PEAK_RSS_BYTES] = tare_read_number(reader, json, "peak_rss_bytes", NAN);
 }
 
 enum tare_status tare_samples_read_job(struct tare_samples *samples, struct tare_job_record *job,
                                        const json_t *json, size_t line, const char *name,
-                                       struct tare_err *err)
-{
+                                       struct tare_err *err) {
     struct tare_reader reader = {.name = name, .line = line, .err = err};
     *job = (struct tare_job_record){.line = line};
     for (size_t i = 0; i < TARE_MEASURE_COUNT; i++)

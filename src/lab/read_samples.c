@@ -22,8 +22,7 @@ static const char *const track_names[] = {
 #undef X
 };
 
-const char *tare_track_name(enum tare_track track)
-{
+const char *tare_track_name(enum tare_track track) {
     return track_names[track];
 }
 
@@ -32,8 +31,7 @@ struct tare_memory_block {
     max_align_t data[];
 };
 
-void *tare_memory_take(struct tare_memory *memory, size_t count, size_t element_bytes)
-{
+void *tare_memory_take(struct tare_memory *memory, size_t count, size_t element_bytes) {
     size_t bytes = 0;
     struct tare_memory_block *block = NULL;
     if (!__builtin_mul_overflow(count > 0 ? count : 1, element_bytes, &bytes) &&
@@ -48,8 +46,7 @@ void *tare_memory_take(struct tare_memory *memory, size_t count, size_t element_
     return block->data;
 }
 
-char *tare_memory_printf(struct tare_memory *memory, const char *fmt, ...)
-{
+char *tare_memory_printf(struct tare_memory *memory, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
     int size = vsnprintf(NULL, 0, fmt, args);
@@ -65,8 +62,7 @@ char *tare_memory_printf(struct tare_memory *memory, const char *fmt, ...)
     return text;
 }
 
-void tare_memory_free(struct tare_memory *memory)
-{
+void tare_memory_free(struct tare_memory *memory) {
     for (struct tare_memory_block *block = memory->blocks; block != NULL;) {
         struct tare_memory_block *next = block->next;
         free(block);
@@ -76,8 +72,7 @@ void tare_memory_free(struct tare_memory *memory)
     *memory = (struct tare_memory){0};
 }
 
-void tare_read_fail(struct tare_reader *reader, const char *key, const char *expected)
-{
+void tare_read_fail(struct tare_reader *reader, const char *key, const char *expected) {
     if (reader->status != TARE_OK)
         return; /* the first error is the one to tell */
     char where[300];
@@ -89,8 +84,7 @@ void tare_read_fail(struct tare_reader *reader, const char *key, const char *exp
 }
 
 const char *tare_read_text(struct tare_reader *reader, const json_t *object, const char *key,
-                           const char *missing)
-{
+                           const char *missing) {
     const json_t *value = json_object_get(object, key);
     if (json_is_string(value))
         return json_string_value(value);
@@ -100,19 +94,17 @@ const char *tare_read_text(struct tare_reader *reader, const json_t *object, con
 }
 
 double tare_read_number(struct tare_reader *reader, const json_t *object, const char *key,
-                        double missing)
-{
+                        double missing) {
     const json_t *value = json_object_get(object, key);
     if (json_is_number(value) && json_number_value(value) >= 0)
         return json_number_value(value);
-    if (value != NULL)
+    if (value != NULL && !json_is_null(value))
         tare_read_fail(reader, key, "a number that isn't negative");
     return missing;
 }
 
 size_t tare_read_count(struct tare_reader *reader, const json_t *object, const char *key,
-                       size_t missing)
-{
+                       size_t missing) {
     const json_t *value = json_object_get(object, key);
     if (json_is_integer(value) && json_integer_value(value) >= 0)
         return (size_t)json_integer_value(value);
@@ -121,8 +113,7 @@ size_t tare_read_count(struct tare_reader *reader, const json_t *object, const c
     return missing;
 }
 
-bool tare_read_flag(struct tare_reader *reader, const json_t *object, const char *key)
-{
+bool tare_read_flag(struct tare_reader *reader, const json_t *object, const char *key) {
     const json_t *value = json_object_get(object, key);
     if (value != NULL && !json_is_boolean(value))
         tare_read_fail(reader, key, "true or false");
@@ -130,8 +121,7 @@ bool tare_read_flag(struct tare_reader *reader, const json_t *object, const char
 }
 
 const json_t *tare_read_nested(struct tare_reader *reader, const json_t *object, const char *key,
-                               json_type type)
-{
+                               json_type type) {
     const json_t *value = json_object_get(object, key);
     if (value == NULL)
         return NULL;
@@ -144,8 +134,7 @@ const json_t *tare_read_nested(struct tare_reader *reader, const json_t *object,
     return NULL;
 }
 
-enum tare_track tare_read_track(struct tare_reader *reader, const json_t *object)
-{
+enum tare_track tare_read_track(struct tare_reader *reader, const json_t *object) {
     const char *text = tare_read_text(reader, object, "track", NULL);
     for (size_t i = 0; i < sizeof track_names / sizeof *track_names; i++)
         if (strcmp(text, track_names[i]) == 0)
@@ -154,8 +143,8 @@ enum tare_track tare_read_track(struct tare_reader *reader, const json_t *object
     return TARE_TRACK_TUTORIAL;
 }
 
-static void read_dataset(struct tare_reader *reader, struct tare_experiment *to, const json_t *json)
-{
+static void read_dataset(struct tare_reader *reader, struct tare_experiment *to,
+                         const json_t *json) {
     to->dataset.name = tare_read_text(reader, json, "name", NULL);
     to->dataset.title = tare_read_text(reader, json, "title", NULL);
     to->dataset.sha256 = tare_read_text(reader, json, "sha256", "");
@@ -167,8 +156,8 @@ static void read_dataset(struct tare_reader *reader, struct tare_experiment *to,
     to->dataset.classes = tare_read_count(reader, json, "classes", 0);
 }
 
-static void read_machine(struct tare_reader *reader, struct tare_experiment *to, const json_t *json)
-{
+static void read_machine(struct tare_reader *reader, struct tare_experiment *to,
+                         const json_t *json) {
     to->machine.cpu = tare_read_text(reader, json, "cpu", "");
     to->machine.flags = tare_read_text(reader, json, "flags", "");
     to->machine.kernel = tare_read_text(reader, json, "kernel", "");
@@ -180,8 +169,8 @@ static void read_machine(struct tare_reader *reader, struct tare_experiment *to,
     to->machine.busy = tare_read_flag(reader, json, "busy");
 }
 
-static void read_cells(struct tare_reader *reader, struct tare_samples *samples, const json_t *plan)
-{
+static void read_cells(struct tare_reader *reader, struct tare_samples *samples,
+                       const json_t *plan) {
     const json_t *cells = tare_read_nested(reader, plan, "cells", JSON_ARRAY);
     samples->cells =
         tare_memory_take(&samples->memory, json_array_size(cells), sizeof *samples->cells);
@@ -189,19 +178,18 @@ static void read_cells(struct tare_reader *reader, struct tare_samples *samples,
         return;
     for (size_t i = 0; i < json_array_size(cells); i++) {
         const json_t *json = json_array_get(cells, i);
-        samples->cells[samples->cell_count++] = (struct tare_cell){
+        samples->cells[samples->cell_count++] = (struct tare_sample_cell){
             .engine = tare_read_text(reader, json, "engine", NULL),
             .variant = tare_read_text(reader, json, "variant", ""),
             .device = tare_read_text(reader, json, "device", "cpu"),
             .track = tare_read_track(reader, json),
-            .threads =
-                tare_read_count(reader, json, "threads", samples->experiment.plan.threads),
+            .threads = tare_read_count(reader, json, "threads", samples->experiment.plan.threads),
         };
     }
 }
 
-static void read_plan(struct tare_reader *reader, struct tare_samples *samples, const json_t *json)
-{
+static void read_plan(struct tare_reader *reader, struct tare_samples *samples,
+                      const json_t *json) {
     struct tare_experiment *to = &samples->experiment;
     const json_t *optimizer = tare_read_nested(reader, json, "optimizer", JSON_OBJECT);
     to->command = tare_read_text(reader, json, "command", "");
@@ -222,8 +210,7 @@ static void read_plan(struct tare_reader *reader, struct tare_samples *samples, 
 }
 
 static enum tare_status read_experiment(struct tare_samples *samples, const json_t *json,
-                                        const char *name, struct tare_err *err)
-{
+                                        const char *name, struct tare_err *err) {
     struct tare_reader reader = {.name = name, .line = 1, .err = err};
     struct tare_experiment *to = &samples->experiment;
     const char *record = json_string_value(json_object_get(json, "record"));
@@ -234,8 +221,8 @@ static enum tare_status read_experiment(struct tare_samples *samples, const json
                          "give the samples.jsonl of a results folder that tare compare made",
                          "the first line is not an experiment record of format " FORMAT);
     to->created = tare_read_text(&reader, json, "created", "");
-    to->tare_version = tare_read_text(
-        &reader, tare_read_nested(&reader, json, "tare", JSON_OBJECT), "version", "");
+    to->tare_version = tare_read_text(&reader, tare_read_nested(&reader, json, "tare", JSON_OBJECT),
+                                      "version", "");
     read_dataset(&reader, to, tare_read_nested(&reader, json, "dataset", JSON_OBJECT));
     read_machine(&reader, to, tare_read_nested(&reader, json, "machine", JSON_OBJECT));
     read_plan(&reader, samples, tare_read_nested(&reader, json, "plan", JSON_OBJECT));
@@ -244,8 +231,7 @@ static enum tare_status read_experiment(struct tare_samples *samples, const json
 
 /* One parsed line after the first. Records of other kinds are from a newer tare. */
 static enum tare_status read_record(struct tare_samples *samples, const json_t *json, size_t line,
-                                    const char *name, struct tare_err *err)
-{
+                                    const char *name, struct tare_err *err) {
     struct tare_reader reader = {.name = name, .line = line, .err = err};
     const char *record = tare_read_text(&reader, json, "record", NULL);
     if (reader.status != TARE_OK || strcmp(record, "job") != 0)
@@ -265,8 +251,7 @@ static enum tare_status read_record(struct tare_samples *samples, const json_t *
 }
 
 static enum tare_status bad_line(struct tare_err *err, const char *name, size_t line,
-                                 const json_error_t *error)
-{
+                                 const json_error_t *error) {
     char where[300];
     snprintf(where, sizeof where, "%s:%zu", name, line);
     return tare_fail(err, TARE_DATA, where,
@@ -275,8 +260,7 @@ static enum tare_status bad_line(struct tare_err *err, const char *name, size_t 
 }
 
 static enum tare_status parse_lines(struct tare_samples *samples, const char *text, size_t size,
-                                    const char *name, struct tare_err *err)
-{
+                                    const char *name, struct tare_err *err) {
     size_t line = 1;
     for (size_t at = 0; at < size; line++) {
         const char *newline = memchr(text + at, '\n', size - at);
@@ -306,8 +290,7 @@ static enum tare_status parse_lines(struct tare_samples *samples, const char *te
 }
 
 enum tare_status tare_samples_parse(struct tare_samples *samples, const void *bytes, size_t size,
-                                    const char *name, struct tare_err *err)
-{
+                                    const char *name, struct tare_err *err) {
     *samples = (struct tare_samples){0};
     samples->memory.documents = json_array();
     /* No valid job is shorter than 64 bytes, and one slot is for a job that turns out invalid. */

@@ -1,7 +1,7 @@
 /* read_samples.h: samples.jsonl as C structs, between the text and the summary. Internal to lab.
  *
- * Everything read lives in one list of allocations and is freed at once; texts point into the parsed
- * JSON, which is kept. doc/formats.md says what the keys mean.
+ * Everything read lives in one list of allocations and is freed at once; texts point into the
+ * parsed JSON, which is kept. doc/formats.md says what the keys mean.
  */
 #ifndef TARE_LAB_READ_SAMPLES_H
 #define TARE_LAB_READ_SAMPLES_H
@@ -42,7 +42,7 @@ struct tare_export_value {
     double seconds;
 };
 
-struct tare_cell {
+struct tare_sample_cell {
     const char *engine, *variant, *device;
     enum tare_track track;
     size_t threads;
@@ -51,7 +51,7 @@ struct tare_cell {
 struct tare_job_record {
     size_t line, index, run; /* run counts from 0; warm-ups have none */
     const char *task;
-    struct tare_cell cell;
+    struct tare_sample_cell cell;
     size_t batch;
     const char *version, *reason, *fix, *reproduce, *dir;
     enum tare_cell_state state;
@@ -74,7 +74,7 @@ struct tare_job_record {
 struct tare_samples {
     struct tare_memory memory;
     struct tare_experiment experiment;
-    struct tare_cell *cells;
+    struct tare_sample_cell *cells;
     size_t cell_count;
     struct tare_job_record *jobs; /* in the file's order */
     size_t job_count;
@@ -100,7 +100,7 @@ struct tare_reader {
 /* missing is what an absent key means; NULL or NaN say that the key is required. */
 const char *tare_read_text(struct tare_reader *reader, const json_t *object, const char *key,
                            const char *missing);
-/* Finite and not negative. */
+/* Finite and not negative; null, which stands for NaN and infinity, reads as missing. */
 double tare_read_number(struct tare_reader *reader, const json_t *object, const char *key,
                         double missing);
 size_t tare_read_count(struct tare_reader *reader, const json_t *object, const char *key,

@@ -23,26 +23,22 @@ static const char *const measure_names[] = {
 #undef X
 };
 
-const char *tare_measure_name(enum tare_measure measure)
-{
+const char *tare_measure_name(enum tare_measure measure) {
     return measure_names[measure];
 }
 
-static int by_index(const void *a, const void *b)
-{
+static int by_index(const void *a, const void *b) {
     const struct tare_job_record *x = a, *y = b;
     return (x->index > y->index) - (x->index < y->index);
 }
 
-static bool same_cell(const struct tare_cell *a, const struct tare_cell *b)
-{
+static bool same_cell(const struct tare_sample_cell *a, const struct tare_sample_cell *b) {
     return a->track == b->track && a->threads == b->threads && strcmp(a->engine, b->engine) == 0 &&
            strcmp(a->variant, b->variant) == 0 && strcmp(a->device, b->device) == 0;
 }
 
 static enum tare_status record_error(const char *name, const struct tare_job_record *job,
-                                     struct tare_err *err, const char *what)
-{
+                                     struct tare_err *err, const char *what) {
     char where[300];
     snprintf(where, sizeof where, "%s:%zu", name, job->line);
     return tare_fail(err, TARE_DATA, where, "the file was changed; run tare compare again", "%s",
@@ -51,14 +47,13 @@ static enum tare_status record_error(const char *name, const struct tare_job_rec
 
 /* Rows in the report's order: by track, then as planned. cells[i] is the cell behind rows[i]. */
 static void make_rows(struct tare_summary *summary, const struct tare_samples *samples,
-                      const struct tare_cell **cells)
-{
+                      const struct tare_sample_cell **cells) {
     const enum tare_track order[] = {TARE_TRACK_TUTORIAL, TARE_TRACK_CONTROLLED,
                                      TARE_TRACK_HARNESS};
     size_t count = 0;
     for (size_t t = 0; t < sizeof order / sizeof *order; t++)
         for (size_t i = 0; i < samples->cell_count; i++) {
-            const struct tare_cell *cell = &samples->cells[i];
+            const struct tare_sample_cell *cell = &samples->cells[i];
             if (cell->track != order[t])
                 continue;
             cells[count] = cell;
@@ -79,10 +74,9 @@ static void make_rows(struct tare_summary *summary, const struct tare_samples *s
 /* Puts every training job at its row and run. */
 static enum tare_status place_jobs(const struct tare_job_record **by_run,
                                    const struct tare_summary *summary,
-                                   const struct tare_cell *const *cells,
+                                   const struct tare_sample_cell *const *cells,
                                    const struct tare_samples *samples, const char *name,
-                                   struct tare_err *err)
-{
+                                   struct tare_err *err) {
     size_t row_count = summary->row_count + summary->harness_count;
     size_t runs = summary->experiment.plan.runs;
     for (size_t i = 0; i < row_count; i++)
@@ -108,8 +102,7 @@ static enum tare_status place_jobs(const struct tare_job_record **by_run,
 
 /* State, reason, fix and the line that reproduces it, from the first job in the worst state. */
 static void judge_row(struct tare_row *row, const struct tare_job_record *const *jobs, size_t runs,
-                      struct tare_memory *memory)
-{
+                      struct tare_memory *memory) {
     const struct tare_job_record *worst = NULL;
     size_t in_state = 0;
     for (size_t r = 0; r < runs; r++) {
@@ -128,8 +121,8 @@ static void judge_row(struct tare_row *row, const struct tare_job_record *const 
     row->fix = worst->fix;
     row->reproduce = worst->reproduce;
     row->reason = worst->reason;
-    /* What isn't installed is not tried again, so one skipped job says it all. */
-    row->complete = row->runs_done == runs || row->state == TARE_STATE_SKIPPED;
+    /* What is missing or timed out is not tried again, so one such job says it all. */
+    row->complete = row->runs_done == runs || !tare_state_is_measured(row->state);
     if (row->state == TARE_STATE_OK && !row->complete) {
         row->fix = INTERRUPTED_FIX;
         row->reason = tare_memory_printf(memory, "interrupted: %zu of %zu runs are there",
@@ -141,8 +134,7 @@ static void judge_row(struct tare_row *row, const struct tare_job_record *const 
 }
 
 /* A row without any job: its engine's warm-up may say why; otherwise nobody got that far. */
-static void judge_absent_row(struct tare_row *row, const struct tare_samples *samples)
-{
+static void judge_absent_row(struct tare_row *row, const struct tare_samples *samples) {
     for (size_t i = 0; i < samples->job_count; i++) {
         const struct tare_job_record *job = &samples->jobs[i];
         if (strcmp(job->task, "warmup") == 0 && job->state != TARE_STATE_OK &&
@@ -163,8 +155,7 @@ static void judge_absent_row(struct tare_row *row, const struct tare_samples *sa
 }
 
 static void fill_row(struct tare_row *row, const struct tare_job_record *const *jobs, size_t runs,
-                     struct tare_memory *memory)
-{
+                     struct tare_memory *memory) {
     struct tare_job_set set = {.jobs = tare_memory_take(memory, runs, sizeof *set.jobs)};
     if (set.jobs == NULL)
         return;
@@ -185,31 +176,32 @@ static void fill_row(struct tare_row *row, const struct tare_job_record *const *
     tare_attach_lists(row, &set, memory);
 }
 
-static void scale_stat(struct tare_stat *stat, double factor)
-{
+static void scale_stat(struct tare_stat *stat, double factor) {
     stat->median *= factor;
     stat->lo *= factor;
     stat->hi *= factor;
 }
 
 /* The null engine runs every step of the order; the remainder of an epoch is dropped. */
-static void fill_harness(struct tare_summary *summary)
-{
+static void fill_harness(struct tare_summary *summary) {
     const struct tare_experiment *e = &summary->experiment;
     summary->harness_step_s = tare_median_interval(NULL, 0);
     size_t steps = e->plan.batch > 0 ? e->dataset.train / e->plan.batch * e->plan.epochs : 0;
-    if (summary->harness_count == 0 || steps == 0)
+    for (size_t i = summary->row_count + summary->harness_count; i-- > 0;)
+        if (summary->rows[i].origin == TARE_ORIGIN_HARNESS)
+            summary->harness = &summary->rows[i];
+    /* Among the rows it trains in ranges of an epoch, as they do: no price of a step. */
+    if (summary->harness == NULL || summary->harness->track != TARE_TRACK_HARNESS || steps == 0)
         return;
-    summary->harness_step_s = summary->rows[summary->row_count].stats[TARE_TRAIN_S];
+    summary->harness_step_s = summary->harness->stats[TARE_TRAIN_S];
     scale_stat(&summary->harness_step_s, 1 / (double)steps);
 }
 
 static enum tare_status build(struct tare_summary *summary, struct tare_samples *samples,
-                              const char *name, struct tare_err *err)
-{
+                              const char *name, struct tare_err *err) {
     struct tare_memory *memory = &samples->memory;
     size_t cells_most = samples->cell_count, runs = samples->experiment.plan.runs;
-    const struct tare_cell **cells = tare_memory_take(memory, cells_most, sizeof *cells);
+    const struct tare_sample_cell **cells = tare_memory_take(memory, cells_most, sizeof *cells);
     const struct tare_job_record **by_run =
         tare_memory_take(memory, cells_most * runs, sizeof *by_run);
     summary->rows = tare_memory_take(memory, cells_most, sizeof *summary->rows);
@@ -239,8 +231,7 @@ static enum tare_status build(struct tare_summary *summary, struct tare_samples 
 }
 
 enum tare_status tare_summary_parse(struct tare_summary *summary, const void *bytes, size_t size,
-                                    const char *name, struct tare_err *err)
-{
+                                    const char *name, struct tare_err *err) {
     *summary = (struct tare_summary){0};
     struct tare_samples samples;
     enum tare_status status = tare_samples_parse(&samples, bytes, size, name, err);
@@ -262,8 +253,7 @@ enum tare_status tare_summary_parse(struct tare_summary *summary, const void *by
 }
 
 enum tare_status tare_summary_read(struct tare_summary *summary, const char *path,
-                                   struct tare_err *err)
-{
+                                   struct tare_err *err) {
     *summary = (struct tare_summary){0};
     struct tare_buf text = {0};
     enum tare_status status = tare_file_read(&text, path, TARE_MAX_SAMPLES_BYTES, err);
@@ -273,16 +263,14 @@ enum tare_status tare_summary_read(struct tare_summary *summary, const char *pat
     return status;
 }
 
-void tare_summary_free(struct tare_summary *summary)
-{
+void tare_summary_free(struct tare_summary *summary) {
     if (summary->memory != NULL)
         tare_memory_free(summary->memory);
     free(summary->memory);
     *summary = (struct tare_summary){0};
 }
 
-size_t tare_summary_failures(const struct tare_summary *summary)
-{
+size_t tare_summary_failures(const struct tare_summary *summary) {
     size_t failures = 0;
     for (size_t i = 0; i < summary->row_count + summary->harness_count; i++) {
         const struct tare_row *row = &summary->rows[i];
