@@ -25,6 +25,8 @@ STD = -std=c17 -D_GNU_SOURCE -ffp-contract=off
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 CPPFLAGS += -Iinclude -Isrc $(PKG_CFLAGS) -DTARE_LIBEXECDIR='"$(libexecdir)/tare"'
+# V=1 shows the commands.
+Q := $(if $(V),,@)
 COMPILE = $(CC) $(STD) $(WARN) $(CFLAGS) $(SAN) $(CPPFLAGS) -MMD -MP
 LINK = $(CC) $(CFLAGS) $(SAN)
 LDLIBS = -Wl,--as-needed $(PKG_LIBS) -lm
@@ -43,7 +45,9 @@ PY_ENGINES := keras pytorch
 PROGRAMS := $(BUILD)/tare $(BUILD)/tare-launch $(C_ENGINE_PROGRAMS)
 TEST_NAMES := $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
 TEST_PROGRAMS := $(TEST_NAMES:%=$(BUILD)/test_%)
-BAD_ENGINES := $(patsubst tests/bad_engines/%.c,$(BUILD)/bad_engines/tare-engine-%,$(wildcard tests/bad_engines/*.c))
+# One program, many names: tests/bad_engines/bad.c does what the name it is called by says.
+BAD_NAMES := $(shell sed -n 's/^    X(\([a-z_]*\),.*/\1/p' tests/bad_engines/bad.c 2>/dev/null)
+BAD_ENGINES := $(BAD_NAMES:%=$(BUILD)/bad_engines/tare-engine-%)
 EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
 
 .PHONY: all engines compare test quick fuzz bench-harness format check-format clean clean-env install \
@@ -58,13 +62,16 @@ have-libraries:
 # ---- objects and programs ---------------------------------------------------------------------
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(COMPILE) -c $< -o $@
+	@echo "  CC   $@"
+	$(Q)$(COMPILE) -c $< -o $@
 $(BUILD)/obj/%.f32.o: %.c
 	@mkdir -p $(@D)
-	$(COMPILE) -DTARE_REAL_F32 -c $< -o $@
+	@echo "  CC   $@"
+	$(Q)$(COMPILE) -DTARE_REAL_F32 -c $< -o $@
 $(BUILD)/obj/%.f64.o: %.c
 	@mkdir -p $(@D)
-	$(COMPILE) -DTARE_REAL_F64 -c $< -o $@
+	@echo "  CC   $@"
+	$(Q)$(COMPILE) -DTARE_REAL_F64 -c $< -o $@
 
 # The reference's inner loops are plain C that the compiler may vectorise; -O3 asks it to. Without
 # -fno-math-errno a square root is a call; it changes no result.
@@ -72,17 +79,28 @@ $(TYPED:%.c=$(BUILD)/obj/%.f32.o) $(TYPED:%.c=$(BUILD)/obj/%.f64.o): CFLAGS += -
 
 $(LIB): $(LIB_OBJS)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
 $(BUILD)/tare: $(CLI_OBJS) $(LIB)
-	$(LINK) $^ $(LDLIBS) -o $@
+	@echo "  LINK $@"
+	$(Q)$(LINK) $^ $(LDLIBS) -o $@
 # Tiny on purpose: an engine's peak memory includes what its parent had at fork.
 $(BUILD)/tare-launch: $(BUILD)/obj/engines/launch.o
-	$(LINK) $^ -o $@
+	@echo "  LINK $@"
+	$(Q)$(LINK) $^ -o $@
 $(C_ENGINE_PROGRAMS): $(BUILD)/tare-engine-%: $(BUILD)/obj/engines/%.o $(BUILD)/obj/engines/engine_main.o $(LIB)
-	$(LINK) $^ $(LDLIBS) -ldl -o $@
+	@echo "  LINK $@"
+	$(Q)$(LINK) $^ $(LDLIBS) -ldl -o $@
 $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(LINK) $^ $(LDLIBS) -o $@
+	@echo "  LINK $@"
+	$(Q)$(LINK) $^ $(LDLIBS) -o $@
+
+# The tutorials chapter of doc/method.md is what --explain-setup prints: one source for both.
+$(BUILD)/gen/setup_lines.inc: doc/method.md
+	@mkdir -p $(@D)
+	$(Q)sed -n '/^<!-- tutorials -->/,/^<!-- end of tutorials -->/{/^<!--/d;s/["\\]/\\&/g;s/.*/"&",/;p}' $< > $@
+$(BUILD)/obj/cli/cli.o: $(BUILD)/gen/setup_lines.inc
+$(BUILD)/obj/cli/cli.o: CPPFLAGS += -I$(BUILD)/gen
 
 # ---- environments and Python engines ----------------------------------------------------------
 engines: all
@@ -103,10 +121,14 @@ compare:
 SAN_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 TEST_LIBS = $$(pkg-config --libs cmocka libmicrohttpd)
 $(BUILD)/test_%: $(BUILD)/obj/tests/test_%.o $(LIB)
-	$(LINK) $^ $(LDLIBS) $(TEST_LIBS) -o $@
-$(BUILD)/bad_engines/tare-engine-%: $(BUILD)/obj/tests/bad_engines/%.o $(BUILD)/obj/engines/engine_main.o $(LIB)
+	@echo "  LINK $@"
+	$(Q)$(LINK) $^ $(LDLIBS) $(TEST_LIBS) -o $@
+$(BUILD)/bad_engines/bad: $(BUILD)/obj/tests/bad_engines/bad.o $(LIB)
 	@mkdir -p $(@D)
-	$(LINK) $^ $(LDLIBS) -o $@
+	@echo "  LINK $@"
+	$(Q)$(LINK) $^ $(LDLIBS) -lpthread -o $@
+$(BAD_ENGINES): $(BUILD)/bad_engines/bad
+	@ln -f $< $@
 .PHONY: test-programs
 test-programs: $(PROGRAMS) $(TEST_PROGRAMS) $(BAD_ENGINES) $(EXAMPLES)
 .SECONDARY:

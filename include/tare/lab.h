@@ -83,6 +83,11 @@ void tare_plan_order(int32_t *cells, const struct tare_plan *x, size_t run);
 enum tare_status tare_plan_batches(struct tare_array *order, const struct tare_plan *x, size_t run,
                                    size_t train_images, struct tare_err *err);
 
+/* Writes what all engines of run `run` share: initial weights and order. */
+enum tare_status tare_plan_write_run(const char *init_path, const char *order_path,
+                                     const struct tare_plan *x, size_t run, size_t train_images,
+                                     struct tare_err *err);
+
 struct tare_progress { /* one finished or beginning job, for the user */
     size_t done, total;
     size_t run; /* from 0; of x->runs */

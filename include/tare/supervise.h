@@ -70,6 +70,9 @@ struct tare_outcome {
 
 enum tare_status tare_supervise(struct tare_outcome *outcome, const struct tare_launch *launch,
                                 struct tare_err *err);
+/* Writes the job to launch->job_path first. */
+enum tare_status tare_launch_job(struct tare_outcome *outcome, const struct tare_launch *launch,
+                                 const struct tare_job *job, struct tare_err *err);
 void tare_outcome_free(struct tare_outcome *outcome);
 
 /* Nanoseconds of all events of kind phase with this name; "start" is exec to hello. */

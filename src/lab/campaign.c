@@ -8,7 +8,6 @@
 #include "record.h"
 #include "tare/buf.h"
 #include "tare/clock.h"
-#include "tare/safetensors.h"
 
 #define INFER_LOOPS 5 /* timed calls on the whole test set, after the first */
 
@@ -32,22 +31,6 @@ static enum tare_status no_memory(struct tare_err *err) {
 /* ---- files that all engines of a run share ------------------------------------------------------
  */
 
-static enum tare_status write_init(const char *path, const struct tare_plan *x, size_t run,
-                                   struct tare_err *err) {
-    float *params = calloc(x->net.param_count + 1, sizeof *params);
-    struct tare_tensors tensors = {0};
-    if (!params)
-        return no_memory(err);
-    tare_net_init(params, &x->net, x->seed + run);
-    enum tare_status status =
-        tare_net_to_tensors(&tensors, &x->net, params, "u8/255", "nothing yet", err);
-    if (status == TARE_OK)
-        status = tare_safetensors_write(path, &tensors, err);
-    tare_tensors_free(&tensors);
-    free(params);
-    return status;
-}
-
 static enum tare_status begin_run(struct state *s, size_t run, struct tare_err *err) {
     const struct tare_plan *x = s->campaign->plan;
     struct tare_buf folder = {0};
@@ -60,14 +43,8 @@ static enum tare_status begin_run(struct state *s, size_t run, struct tare_err *
         s->init && s->order ? tare_make_dirs(folder.data, err) : no_memory(err);
     tare_buf_free(&folder);
     if (status == TARE_OK)
-        status = write_init(s->init, x, run, err);
-    struct tare_array order = {0};
-    if (status == TARE_OK)
-        status =
-            tare_plan_batches(&order, x, run, s->campaign->dataset->train_images.shape[0], err);
-    if (status == TARE_OK)
-        status = tare_npy_write(s->order, &order, err);
-    tare_array_free(&order);
+        status = tare_plan_write_run(s->init, s->order, x, run,
+                                     s->campaign->dataset->train_images.shape[0], err);
     return status;
 }
 
@@ -191,11 +168,6 @@ static enum tare_status launch(struct state *s, struct tare_job_result *result, 
         !put_path(log_path, job_dir, "stderr.log"))
         return tare_fail(err, TARE_USAGE, job_dir, "choose a shorter --out",
                          "the path is too long");
-    char *line = NULL;
-    enum tare_status status = tare_job_text(&line, &job, err);
-    if (status == TARE_OK)
-        status = tare_file_write(job_path, line, strlen(line), err);
-    free(line);
     snprintf(result->reproduce, sizeof result->reproduce, "%s < %s", program, job_path);
     struct tare_launch how = {.program = program,
                               .engine = result->cell.engine,
@@ -204,7 +176,7 @@ static enum tare_status launch(struct state *s, struct tare_job_result *result, 
                               .threads = result->threads,
                               .timeout_s = c->plan->timeout_s,
                               .stop = c->stop};
-    return status == TARE_OK ? tare_supervise(&result->outcome, &how, err) : status;
+    return tare_launch_job(&result->outcome, &how, &job, err);
 }
 
 /* Runs one job from its folder to its record. result->dir is allocated here and freed by

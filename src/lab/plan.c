@@ -1,9 +1,11 @@
 /* plan.c: what is to be compared: engines, model, constants, and the seeded orders. Nothing
  * here runs anything; campaign.c does. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "tare/lab.h"
 #include "tare/rng.h"
+#include "tare/safetensors.h"
 
 /* The table of engines tare knows by name. Costs: see struct tare_known_engine. */
 static const struct tare_known_engine known_engines[] = {
@@ -131,5 +133,34 @@ enum tare_status tare_plan_batches(struct tare_array *order, const struct tare_p
                steps * x->batch * sizeof *images);
     }
     tare_array_free(&epoch);
+    return status;
+}
+
+static enum tare_status write_init(const char *path, const struct tare_plan *x, size_t run,
+                                   struct tare_err *err) {
+    float *params = calloc(x->net.param_count + 1, sizeof *params);
+    struct tare_tensors tensors = {0};
+    if (!params)
+        return tare_fail(err, TARE_MEMORY, path, NULL, "no memory for the initial weights");
+    tare_net_init(params, &x->net, x->seed + run);
+    enum tare_status status =
+        tare_net_to_tensors(&tensors, &x->net, params, "u8/255", "nothing yet", err);
+    if (status == TARE_OK)
+        status = tare_safetensors_write(path, &tensors, err);
+    tare_tensors_free(&tensors);
+    free(params);
+    return status;
+}
+
+enum tare_status tare_plan_write_run(const char *init_path, const char *order_path,
+                                     const struct tare_plan *x, size_t run, size_t train_images,
+                                     struct tare_err *err) {
+    struct tare_array order = {0};
+    enum tare_status status = write_init(init_path, x, run, err);
+    if (status == TARE_OK)
+        status = tare_plan_batches(&order, x, run, train_images, err);
+    if (status == TARE_OK)
+        status = tare_npy_write(order_path, &order, err);
+    tare_array_free(&order);
     return status;
 }

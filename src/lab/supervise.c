@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tare/buf.h"
 #include "tare/clock.h"
 
 extern char **environ;
@@ -369,4 +370,14 @@ void tare_outcome_free(struct tare_outcome *outcome) {
     free(outcome->events);
     outcome->events = NULL;
     outcome->event_count = 0;
+}
+
+enum tare_status tare_launch_job(struct tare_outcome *outcome, const struct tare_launch *launch,
+                                 const struct tare_job *job, struct tare_err *err) {
+    char *line = NULL;
+    enum tare_status status = tare_job_text(&line, job, err);
+    if (status == TARE_OK)
+        status = tare_file_write(launch->job_path, line, strlen(line), err);
+    free(line);
+    return status == TARE_OK ? tare_supervise(outcome, launch, err) : status;
 }

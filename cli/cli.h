@@ -1,0 +1,85 @@
+/* cli.h: what the commands share: options as a table, messages on stderr, results on stdout.
+ *
+ *     size_t runs = 6;
+ *     const struct cli_option options[] = {{"runs", CLI_COUNT, &runs, "N", "runs of every
+ * engine"}}; if (cli_parse(&args, argc, argv, options, 1, &err) != TARE_OK) return cli_fail(&err);
+ */
+#ifndef TARE_CLI_H
+#define TARE_CLI_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "tare/data.h"
+#include "tare/err.h"
+
+enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_COUNT, CLI_NUMBER };
+
+struct cli_option {
+    const char *name;
+    enum cli_kind kind;
+    void *value;      /* bool, const char *, size_t, double: by kind */
+    const char *meta; /* "N", "DIR"; NULL for a flag */
+    const char *help;
+    char letter; /* short form, or 0 */
+};
+
+struct cli_args { /* what is left after the options */
+    int count;
+    char **words;
+};
+
+/* One command. Its help is made from these texts and the option table it parses with. */
+struct cli_command {
+    const char *name, *summary;
+    const char *usage;    /* "compare [OPTION]..." */
+    const char *examples; /* first thing in --help */
+    int (*run)(int argc, char **argv, const struct cli_command *command);
+};
+
+extern const struct cli_command cmd_compare, cmd_train, cmd_predict, cmd_report, cmd_data,
+    cmd_doctor;
+
+/* Parses argv[1 …]; options and words may be mixed; "--" ends the options. --help prints the help
+ * on stdout and sets *helped. An unknown option names the nearest one. TARE_USAGE on any mistake.
+ */
+enum tare_status cli_parse(struct cli_args *args, bool *helped, int argc, char **argv,
+                           const struct cli_command *command, const struct cli_option *options,
+                           size_t option_count, struct tare_err *err);
+
+/* Prints the error on stderr and returns the exit code. */
+int cli_fail(const struct tare_err *err);
+
+/* From now on SIGINT, SIGTERM and SIGHUP set this flag instead of ending the program; a second one
+ * ends it at once. */
+const volatile sig_atomic_t *cli_catch_signals(void);
+
+/* A line for the user on stderr: overwritten in place on a terminal, plain lines elsewhere. */
+void cli_progress(const char *text);
+void cli_progress_end(void); /* clears a line that cli_progress left on a terminal */
+
+/* True when colour is wanted on stdout: a terminal, and no NO_COLOR. Its width, else 100. */
+bool cli_colour(void);
+int cli_width(void);
+
+/* Options every command with data shares: --data, --no-download. Loads with progress on stderr. */
+enum tare_status cli_load_data(struct tare_dataset *set, const char *dir, bool no_download,
+                               bool allow_standin, struct tare_err *err);
+
+/* CPUs this process may use. */
+int cli_cpus(void);
+
+/* What was replaced in each framework's tutorial: the chapter of doc/method.md, on stdout. */
+void cli_print_setup(void);
+
+/* A folder of its own under $TMPDIR or /tmp for one job; free it. cli_remove_dir deletes it with
+ * the files in it. */
+char *cli_temporary_dir(struct tare_err *err);
+void cli_remove_dir(const char *dir);
+
+/* The number in text as one of "1", "1.5" … for messages is printf's; this is a fraction as percent
+ * with its Wilson interval: "97.53 % (97.21 … 97.82)". out holds 64. */
+void cli_percent(char *out, size_t correct, size_t total);
+
+#endif

@@ -1,0 +1,322 @@
+/* cmd_compare.c: tare compare: plans the experiment, checks that it can be carried out, runs it and
+ * prints the report. The work itself is in src/lab and src/report. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "tare/buf.h"
+#include "tare/clock.h"
+#include "tare/lab.h"
+#include "tare/report.h"
+#include "tare/summary.h"
+#include "tare/words.h"
+
+struct options {
+    const char *engines, *model, *data, *out;
+    size_t runs, epochs, batch, seed, threads;
+    double lr, timeout_s;
+    bool quick, dry_run, explain_setup, json, no_download;
+};
+
+/* ---- the plan ----------------------------------------------------------------------------------
+ */
+
+static enum tare_status add_engines(struct tare_plan *plan, const char *list,
+                                    struct tare_err *err) {
+    size_t known_count;
+    const struct tare_known_engine *known = tare_known_engines(&known_count);
+    enum tare_status status = TARE_OK;
+    if (!list) {
+        for (size_t i = 0; i < known_count && status == TARE_OK; i++)
+            if (known[i].by_default)
+                status = tare_plan_add(plan, known[i].name, err);
+        return status;
+    }
+    char name[64];
+    for (const char *at = list; status == TARE_OK; at += 1) {
+        size_t size = strcspn(at, ",");
+        snprintf(name, sizeof name, "%.*s", (int)(size < 64 ? size : 63), at);
+        status = tare_plan_add(plan, name, err);
+        at += size;
+        if (!*at)
+            break;
+    }
+    return status;
+}
+
+/* An engine that is neither known nor installed is a misspelling: say so before any work. */
+static enum tare_status check_names(const struct tare_plan *plan, struct tare_err *err) {
+    size_t known_count;
+    const struct tare_known_engine *known = tare_known_engines(&known_count);
+    const char *names[16];
+    for (size_t i = 0; i < known_count; i++)
+        names[i] = known[i].name;
+    for (size_t i = 0; i < plan->cell_count; i++) {
+        const char *name = plan->cells[i].engine;
+        char *program = NULL;
+        if (tare_known_engine(name))
+            continue;
+        enum tare_status status = tare_engine_find(&program, name, err);
+        free(program);
+        if (status == TARE_OK)
+            continue;
+        const char *near = tare_nearest_word(name, names, known_count);
+        return tare_fail(err, TARE_USAGE, "--engines",
+                         near ? near : "tare doctor lists the engines", "there is no engine \"%s\"",
+                         name);
+    }
+    return TARE_OK;
+}
+
+static enum tare_status check_counts(const struct options *o, struct tare_err *err) {
+    if (o->runs < 1 || o->runs > TARE_MAX_RUNS)
+        return tare_fail(err, TARE_USAGE, "--runs", NULL, "must be 1 to %d", TARE_MAX_RUNS);
+    if (o->epochs < 1 || o->epochs > 1000)
+        return tare_fail(err, TARE_USAGE, "--epochs", NULL, "must be 1 to 1000");
+    if (o->batch < 1 || o->batch > 65536)
+        return tare_fail(err, TARE_USAGE, "--batch", NULL, "must be 1 to 65536");
+    if (o->threads < 1 || o->threads > (size_t)cli_cpus())
+        return tare_fail(err, TARE_USAGE, "--threads", NULL, "must be 1 to %d, the CPUs allowed",
+                         cli_cpus());
+    return TARE_OK;
+}
+
+static enum tare_status make_plan(struct tare_plan *plan, const struct options *o, int argc,
+                                  char **argv, struct tare_err *err) {
+    tare_plan_defaults(plan);
+    plan->runs = o->runs;
+    plan->epochs = o->epochs;
+    plan->batch = o->batch;
+    plan->seed = o->seed;
+    plan->threads = (int)o->threads;
+    plan->lr = o->lr;
+    plan->timeout_s = o->timeout_s;
+    plan->quick = o->quick;
+    size_t used = (size_t)snprintf(plan->command, sizeof plan->command, "tare");
+    for (int i = 0; i < argc && used < sizeof plan->command; i++)
+        used += (size_t)snprintf(plan->command + used, sizeof plan->command - used,
+                                 strchr(argv[i], ' ') ? " '%s'" : " %s", argv[i]);
+    enum tare_status status = check_counts(o, err);
+    if (status == TARE_OK)
+        status = add_engines(plan, o->engines, err);
+    return status == TARE_OK ? check_names(plan, err) : status;
+}
+
+static void print_plan(const struct tare_plan *plan, const struct tare_dataset *set,
+                       const char *out) {
+    double seconds = tare_plan_seconds(plan, set->train_images.shape[0]);
+    printf("data       %s: %zu training and %zu test images, from %s\n", set->title,
+           set->train_images.shape[0], set->test_images.shape[0], set->source);
+    printf("model      %s (%zu parameters)\n", plan->model, plan->net.param_count);
+    printf("training   Adam, learning rate %g, batch %zu, %zu epochs, %d threads\n", plan->lr,
+           plan->batch, plan->epochs, plan->threads);
+    printf("results    %s\n", out);
+    printf("first      one discarded warm-up import of every engine\n");
+    for (size_t run = 0; run < plan->runs; run++) {
+        int32_t visit[TARE_MAX_CELLS];
+        tare_plan_order(visit, plan, run);
+        printf("run %zu/%zu ", run + 1, plan->runs);
+        for (size_t i = 0; i < plan->cell_count; i++)
+            printf("%s %s (%s)", i ? "," : "   ", plan->cells[visit[i]].engine,
+                   plan->cells[visit[i]].track);
+        printf("\n");
+    }
+    printf("estimate   %.0f minutes (rough: from two 2.5 GHz cores), %.0f MB on disk\n",
+           seconds / 60 + 0.5, (double)tare_plan_bytes(plan, set) * 1e-6);
+}
+
+/* ---- carrying it out ---------------------------------------------------------------------------
+ */
+
+static void show_progress(void *context, const struct tare_progress *p) {
+    (void)context;
+    char text[2 * TARE_MAX_TEXT], left[40] = "";
+    bool terminal = isatty(STDERR_FILENO);
+    if (p->left_s >= 0)
+        snprintf(left, sizeof left, ", about %d:%02d left", (int)p->left_s / 60,
+                 (int)p->left_s % 60);
+    if (!p->outcome && terminal) {
+        snprintf(text, sizeof text, "[%zu/%zu] run %zu: %s (%s): %s%s", p->done, p->total,
+                 p->run + 1, p->cell->engine, p->cell->track, p->doing, left);
+        cli_progress(text);
+    }
+    if (!p->outcome)
+        return;
+    double wall_s = (double)(p->outcome->end_ns - p->outcome->exec_ns) * 1e-9;
+    bool bad = p->outcome->state != TARE_STATE_OK;
+    if (bad)
+        snprintf(text, sizeof text, "[%zu/%zu] run %zu: %s (%s): %s: %s: %s", p->done, p->total,
+                 p->run + 1, p->cell->engine, p->cell->track, p->doing,
+                 tare_state_name(p->outcome->state), p->outcome->reason);
+    else
+        snprintf(text, sizeof text, "[%zu/%zu] run %zu: %s (%s): %s: %.1f s%s", p->done, p->total,
+                 p->run + 1, p->cell->engine, p->cell->track, p->doing, wall_s, left);
+    if (bad && terminal) { /* a failure stays on the screen */
+        cli_progress_end();
+        fprintf(stderr, "%s\n", text);
+    } else if (bad || !terminal)
+        cli_progress(text);
+}
+
+static enum tare_status print_report(const char *dir, bool json, struct tare_err *err) {
+    struct tare_summary summary = {0};
+    struct tare_buf text = {0};
+    char *path = tare_path_join(dir, "samples.jsonl");
+    enum tare_status status = path ? tare_summary_read(&summary, path, err)
+                                   : tare_fail(err, TARE_MEMORY, dir, NULL, "no memory");
+    if (status == TARE_OK)
+        status = tare_report_write_all(dir, &summary, err);
+    if (status == TARE_OK && json)
+        tare_report_json(&text, &summary);
+    else if (status == TARE_OK)
+        tare_report_text(
+            &text, &summary,
+            &(struct tare_report_options){.width = (size_t)cli_width(), .colour = cli_colour()});
+    if (status == TARE_OK && text.failed)
+        status = tare_fail(err, TARE_MEMORY, dir, NULL, "no memory for the report");
+    cli_progress_end();
+    if (status == TARE_OK)
+        fwrite(text.data, 1, text.size, stdout);
+    tare_buf_free(&text);
+    tare_summary_free(&summary);
+    free(path);
+    return status;
+}
+
+/* The folder named by --out, or results/<time>. Free it. */
+static char *results_folder(const char *out) {
+    char created[21], name[64];
+    if (out)
+        return strdup(out);
+    tare_utc_text(created);
+    for (char *c = created; *c; c++)
+        if (*c == ':')
+            *c = '-';
+    snprintf(name, sizeof name, "results/%s", created);
+    return strdup(name);
+}
+
+static enum tare_status carry_out(const struct tare_plan *plan, const struct tare_dataset *set,
+                                  const char *dir, bool json, struct tare_err *err) {
+    struct tare_machine machine;
+    const volatile sig_atomic_t *stop = cli_catch_signals();
+    enum tare_status status = tare_results_open(dir, tare_plan_bytes(plan, set), err);
+    char *prepared = NULL;
+    if (status == TARE_OK)
+        status = tare_dataset_prepare(&prepared, set, err);
+    if (status != TARE_OK) {
+        free(prepared);
+        return status;
+    }
+    tare_machine_describe(&machine);
+    if (machine.busy)
+        fprintf(stderr,
+                "tare: warning: other programs use %.1f CPUs; measurements will suffer\n"
+                "  try: close them and run this again\n",
+                machine.others);
+    struct tare_campaign campaign = {.plan = plan,
+                                     .dataset = set,
+                                     .machine = &machine,
+                                     .prepared = prepared,
+                                     .dir = dir,
+                                     .stop = stop,
+                                     .progress = show_progress};
+    status = tare_campaign_run(&campaign, err);
+    if (status == TARE_OK || status == TARE_FAILED || status == TARE_INTERRUPTED) {
+        struct tare_err report_err = {0};
+        enum tare_status report_status = print_report(dir, json, &report_err);
+        if (report_status != TARE_OK) {
+            *err = report_err;
+            status = report_status;
+        }
+    }
+    free(prepared);
+    return status;
+}
+
+static enum tare_status compare(const struct options *o, int argc, char **argv,
+                                struct tare_err *err) {
+    struct tare_dataset set = {0};
+    static struct tare_plan plan;
+    char *dir = results_folder(o->out);
+    enum tare_status status = make_plan(&plan, o, argc, argv, err);
+    if (status == TARE_OK && !dir)
+        status = tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory");
+    if (status == TARE_OK)
+        status = cli_load_data(&set, o->data, o->no_download, o->data == NULL, err);
+    if (status == TARE_OK)
+        status = tare_plan_model(&plan, o->model, &set, err);
+    if (status == TARE_OK && o->dry_run)
+        print_plan(&plan, &set, dir);
+    else if (status == TARE_OK)
+        status = carry_out(&plan, &set, dir, o->json, err);
+    tare_dataset_free(&set);
+    free(dir);
+    return status;
+}
+
+static int run(int argc, char **argv, const struct cli_command *command) {
+    struct options o = {.runs = TARE_DEFAULT_RUNS,
+                        .epochs = 5,
+                        .batch = 32,
+                        .seed = 1,
+                        .threads = (size_t)cli_cpus(),
+                        .lr = 1e-3,
+                        .timeout_s = TARE_DEFAULT_TIMEOUT_S};
+    size_t runs = 0, epochs = 0;
+    const struct cli_option options[] = {
+        {"engines", CLI_TEXT, &o.engines, "LIST",
+         "of these engines: keras,pytorch,native,null (default: the first three)", 0},
+        {"model", CLI_TEXT, &o.model, "SPEC", "another net: \"784 dense:128:relu dense:10\"", 0},
+        {"data", CLI_TEXT, &o.data, "DIR",
+         "your own data: IDX or .npy pairs, or a folder of images per class", 0},
+        {"runs", CLI_COUNT, &runs, "N", "runs of every engine (6; fewer carry no interval)", 0},
+        {"epochs", CLI_COUNT, &epochs, "N", "passes over the training set (5)", 0},
+        {"batch", CLI_COUNT, &o.batch, "N", "images per step (32)", 0},
+        {"lr", CLI_NUMBER, &o.lr, "X", "Adam's learning rate (0.001)", 0},
+        {"seed", CLI_COUNT, &o.seed, "N", "of weights and orders; run r uses N + r (1)", 0},
+        {"threads", CLI_COUNT, &o.threads, "N", "CPUs every engine may use (all that are allowed)",
+         0},
+        {"timeout", CLI_NUMBER, &o.timeout_s, "S", "seconds one job may take (600)", 0},
+        {"out", CLI_TEXT, &o.out, "DIR", "results folder, new or empty (results/<time>)", 0},
+        {"quick", CLI_FLAG, &o.quick, NULL, "1 run of 1 epoch: a first look, no statistics", 0},
+        {"dry-run", CLI_FLAG, &o.dry_run, NULL,
+         "print the plan, its estimated time and disk; run nothing", 0},
+        {"explain-setup", CLI_FLAG, &o.explain_setup, NULL,
+         "what was replaced in each tutorial, and why", 0},
+        {"json", CLI_FLAG, &o.json, NULL, "print report.json instead of the table", 0},
+        {"no-download", CLI_FLAG, &o.no_download, NULL, "use only data that is on this machine", 0},
+    };
+    struct cli_args args;
+    struct tare_err err = {0};
+    bool helped;
+    enum tare_status status = cli_parse(&args, &helped, argc, argv, command, options,
+                                        sizeof options / sizeof options[0], &err);
+    if (helped)
+        return 0;
+    if (status == TARE_OK && args.count > 0)
+        status = tare_fail(&err, TARE_USAGE, args.words[0], "tare compare --help",
+                           "compare takes options only");
+    if (status == TARE_OK && o.explain_setup) {
+        cli_print_setup();
+        return 0;
+    }
+    o.runs = runs ? runs : o.quick ? 1 : o.runs;
+    o.epochs = epochs ? epochs : o.quick ? 1 : o.epochs;
+    if (status == TARE_OK)
+        status = compare(&o, argc, argv, &err);
+    return status == TARE_OK ? 0 : cli_fail(&err);
+}
+
+const struct cli_command cmd_compare = {
+    "compare", "trains the same net with every engine and prints what each cost",
+    "compare [OPTION]...",
+    "  tare compare                                      6 runs on MNIST: the whole comparison\n"
+    "  tare compare --quick                              1 run of 1 epoch\n"
+    "  tare compare --engines native,pytorch --runs 10\n"
+    "  tare compare --model \"784 dense:128:relu dense:10\" --batch 64\n"
+    "  tare compare --data my-images/ --out results/mine\n"
+    "  tare compare --dry-run                            what would be run\n",
+    run};

@@ -1,0 +1,80 @@
+/* cmd_report.c: tare report: the report of a results folder, from its samples alone. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "tare/buf.h"
+#include "tare/report.h"
+#include "tare/summary.h"
+#include "tare/words.h"
+
+static const char *const formats[] = {"text", "markdown", "csv", "json"};
+#define FORMAT_COUNT (sizeof formats / sizeof formats[0])
+
+static enum tare_status render(struct tare_buf *out, const struct tare_summary *summary,
+                               const char *format, struct tare_err *err) {
+    struct tare_report_options options = {.width = (size_t)cli_width(), .colour = cli_colour()};
+    if (strcmp(format, "text") == 0)
+        tare_report_text(out, summary, &options);
+    else if (strcmp(format, "markdown") == 0)
+        tare_report_markdown(out, summary);
+    else if (strcmp(format, "csv") == 0)
+        tare_report_csv(out, summary);
+    else if (strcmp(format, "json") == 0)
+        tare_report_json(out, summary);
+    else {
+        const char *near = tare_nearest_word(format, formats, FORMAT_COUNT);
+        return tare_fail(err, TARE_USAGE, "--format", near ? near : "text, markdown, csv or json",
+                         "there is no format \"%.40s\"", format);
+    }
+    return out->failed ? tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory for the report")
+                       : TARE_OK;
+}
+
+static enum tare_status report(const char *dir, const char *format, struct tare_err *err) {
+    struct tare_summary summary = {0};
+    struct tare_buf out = {0};
+    char *path = tare_path_join(dir, "samples.jsonl");
+    enum tare_status status = path ? tare_summary_read(&summary, path, err)
+                                   : tare_fail(err, TARE_MEMORY, dir, NULL, "no memory");
+    if (status == TARE_OK)
+        status = render(&out, &summary, format ? format : "text", err);
+    if (status == TARE_OK && !format) /* without --format: the files are made again too */
+        status = tare_report_write_all(dir, &summary, err);
+    if (status == TARE_OK)
+        fwrite(out.data, 1, out.size, stdout);
+    tare_buf_free(&out);
+    tare_summary_free(&summary);
+    free(path);
+    return status;
+}
+
+static int run(int argc, char **argv, const struct cli_command *command) {
+    const char *format = NULL;
+    bool json = false;
+    const struct cli_option options[] = {
+        {"format", CLI_TEXT, &format, "NAME",
+         "text, markdown, csv or json on stdout only; no file is written", 0},
+        {"json", CLI_FLAG, &json, NULL, "the same as --format json", 0}};
+    struct cli_args args;
+    struct tare_err err = {0};
+    bool helped;
+    enum tare_status status = cli_parse(&args, &helped, argc, argv, command, options, 2, &err);
+    if (helped)
+        return 0;
+    if (status == TARE_OK && args.count != 1)
+        status = tare_fail(&err, TARE_USAGE, NULL, "tare report results/2026-01-31T12-00-00Z",
+                           "name one results folder");
+    if (status == TARE_OK)
+        status = report(args.words[0], json ? "json" : format, &err);
+    return status == TARE_OK ? 0 : cli_fail(&err);
+}
+
+const struct cli_command cmd_report = {
+    "report", "prints the report of a results folder, from its samples alone",
+    "report DIR [OPTION]...",
+    "  tare report results/2026-01-31T12-00-00Z        the table; report.md, .json, .csv made "
+    "again\n"
+    "  tare report DIR --format csv > rows.csv         one format, on stdout, nothing written\n",
+    run};

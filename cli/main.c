@@ -1,0 +1,61 @@
+/* main.c: tare COMMAND: finds the command and hands over. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+#include "tare/version.h"
+#include "tare/words.h"
+
+static const struct cli_command *const commands[] = {&cmd_compare, &cmd_train, &cmd_predict,
+                                                     &cmd_report,  &cmd_data,  &cmd_doctor};
+#define COMMAND_COUNT (sizeof commands / sizeof commands[0])
+
+static void print_help(FILE *to) {
+    fprintf(
+        to,
+        "Examples:\n"
+        "  tare compare                         train MNIST with every engine, print the table\n"
+        "  tare compare --quick                 one run of one epoch: a first look\n"
+        "  tare train -o digits.safetensors     train with tare's own engine\n"
+        "  tare predict digits.safetensors 7.png\n"
+        "  tare doctor                          what is here, what is missing, how to get it\n"
+        "\nUsage: tare COMMAND [OPTION]...\n"
+        "tare weighs deep-learning frameworks: the same small network, the same data, every\n"
+        "number measured and reproducible.\n\nCommands:\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+    fprintf(to, "\ntare COMMAND --help says more. Exit codes: 0 done; 1 a requested cell failed; 2 "
+                "usage;\n3 data, model or file; 130 interrupted.\n");
+}
+
+static int unknown_command(const char *word) {
+    const char *names[COMMAND_COUNT];
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        names[i] = commands[i]->name;
+    const char *near = tare_nearest_word(word, names, COMMAND_COUNT);
+    char hint[64] = "tare --help lists the commands";
+    if (near)
+        snprintf(hint, sizeof hint, "tare %s", near);
+    struct tare_err err = {0};
+    tare_fail(&err, TARE_USAGE, NULL, hint, "unknown command \"%.60s\"", word);
+    return cli_fail(&err);
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) {
+        print_help(stderr);
+        return 2;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+        print_help(stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("tare %s\n", TARE_VERSION);
+        return 0;
+    }
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(argv[1], commands[i]->name) == 0)
+            return commands[i]->run(argc - 1, argv + 1, commands[i]);
+    return unknown_command(argv[1]);
+}

@@ -1,0 +1,250 @@
+/* bad.c: engines that misbehave, for the tests of the supervisor and of compare. One program: what
+ * it does depends on the name it is called by (tare-engine-crash crashes). Each must cost one cell.
+ *
+ * The list is read by the Makefile too, which makes one name per line of it.
+ */
+#include <fcntl.h>
+#include <math.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tare/array.h"
+#include "tare/clock.h"
+#include "tare/protocol.h"
+
+/* clang-format off */
+#define BEHAVIOURS(X) \
+    X(good, "does its job, slowly enough to be measured") \
+    X(crash, "dies of a signal in the middle") \
+    X(hang, "never says anything after hello") \
+    X(stubborn, "hangs and ignores SIGTERM") \
+    X(rubbish, "prints its framework's log on stdout") \
+    X(notutf, "prints bytes that are no UTF-8") \
+    X(silent, "ends well without a word") \
+    X(early, "speaks before hello") \
+    X(twice, "says hello twice") \
+    X(chatty, "speaks after bye") \
+    X(cut, "ends in the middle of a line") \
+    X(endless, "prints one line without an end") \
+    X(flood, "floods stderr") \
+    X(oldabi, "speaks another protocol") \
+    X(impostor, "says it is another engine") \
+    X(exitcode, "says bye and exits with 3") \
+    X(liar, "reports less time than it took") \
+    X(boaster, "reports more time than it took") \
+    X(nanlogits, "returns logits that are not numbers") \
+    X(nanloss, "reports a loss that is not a number") \
+    X(wrongshape, "returns logits for half of the images") \
+    X(nologits, "says bye without having written logits") \
+    X(badlogits, "writes something else where logits belong") \
+    X(orphan, "leaves a process behind that holds its pipes") \
+    X(greedy, "uses more CPUs than it was allowed") \
+    X(skipper, "says that the machine lacks something") \
+    X(failer, "says that it failed")
+/* clang-format on */
+
+enum behaviour {
+#define X(name, does) DO_##name,
+    BEHAVIOURS(X)
+#undef X
+        COUNT
+};
+
+static const char *const names[] = {
+#define X(name, does) #name,
+    BEHAVIOURS(X)
+#undef X
+};
+
+static struct tare_job job;
+static int64_t lap_ns;
+
+static void say(const char *line) {
+    printf("%s\n", line);
+    fflush(stdout);
+}
+
+static void hello(const char *name, int abi) {
+    printf("{\"event\":\"hello\",\"abi\":%d,\"engine\":\"%s\",\"version\":\"1\"}\n", abi, name);
+    fflush(stdout);
+}
+
+static void phase(const char *name, double factor) {
+    int64_t now_ns = tare_now_ns();
+    printf("{\"event\":\"phase\",\"name\":\"%s\",\"wall_ns\":%lld}\n", name,
+           (long long)((double)(now_ns - lap_ns) * factor));
+    fflush(stdout);
+    lap_ns = now_ns;
+}
+
+static void write_logits(size_t images, float value) {
+    struct tare_array logits = {0};
+    if (tare_array_make(&logits, TARE_F32, 2, (size_t[]){images, 10}, NULL) != TARE_OK)
+        exit(9);
+    for (size_t i = 0; i < images * 10; i++)
+        ((float *)logits.data)[i] = i % 10 == 3 ? value : 0.0f;
+    if (tare_npy_write(job.logits, &logits, NULL) != TARE_OK)
+        exit(9);
+    tare_array_free(&logits);
+}
+
+static size_t test_image_count(void) {
+    struct tare_array images = {0};
+    if (tare_npy_read(&images, job.test_images, NULL) != TARE_OK)
+        exit(9);
+    size_t count = images.shape[0];
+    tare_array_free(&images);
+    return count;
+}
+
+static void *spin(void *until) {
+    while (tare_now_ns() < *(int64_t *)until)
+        continue;
+    return NULL;
+}
+
+static void be_greedy(void) {
+    cpu_set_t all;
+    memset(&all, 0xff, sizeof all);
+    sched_setaffinity(0, sizeof all, &all);
+    int64_t until = tare_now_ns() + 600000000;
+    pthread_t other;
+    if (pthread_create(&other, NULL, spin, &until) != 0)
+        exit(9);
+    spin(&until);
+    pthread_join(other, NULL);
+}
+
+static void leave_orphan(void) {
+    if (fork() != 0)
+        return;
+    setsid();
+    if (fork() == 0)
+        for (;;)
+            pause();
+    _exit(0);
+}
+
+static void flood(void) {
+    static char block[65536];
+    memset(block, 'x', sizeof block);
+    for (int i = 0; i < 256; i++)
+        if (write(STDERR_FILENO, block, sizeof block) < 0)
+            exit(9);
+}
+
+/* What happens instead of, or in the middle of, the work. Returns when the job goes on. */
+static void misbehave(enum behaviour what) {
+    static const char endless[] =
+        "{\"event\":\"setting\",\"value\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    switch (what) {
+    case DO_crash:
+        raise(SIGSEGV);
+        return;
+    case DO_stubborn:
+        signal(SIGTERM, SIG_IGN);
+        for (;;)
+            pause();
+    case DO_hang:
+        for (;;)
+            pause();
+    case DO_rubbish:
+        say("Epoch 1/5 ━━━━━━━━━━ loss: 0.31");
+        return;
+    case DO_notutf:
+        say("{\"event\":\"setting\",\"name\":\"\xff\xfe\",\"value\":\"\"}");
+        return;
+    case DO_twice:
+        hello("twice", TARE_ABI);
+        return;
+    case DO_cut:
+        fputs("{\"event\":\"pha", stdout);
+        exit(0);
+    case DO_endless:
+        for (int i = 0; i < 100000; i++)
+            fputs(endless, stdout);
+        exit(0);
+    case DO_flood:
+        flood();
+        return;
+    case DO_orphan:
+        leave_orphan();
+        return;
+    case DO_greedy:
+        be_greedy();
+        return;
+    case DO_skipper:
+        say("{\"event\":\"skip\",\"reason\":\"no such device\",\"fix\":\"buy one\"}");
+        exit(1);
+    case DO_failer:
+        say("{\"event\":\"fail\",\"code\":\"SHAPE\",\"message\":\"shapes differ\"}");
+        exit(1);
+    case DO_nanloss:
+        say("{\"event\":\"epoch\",\"i\":0,\"loss\":null,\"wall_ns\":1}");
+        return;
+    case DO_good:
+    case DO_silent:
+    case DO_early:
+    case DO_chatty:
+    case DO_oldabi:
+    case DO_impostor:
+    case DO_exitcode:
+    case DO_liar:
+    case DO_boaster:
+    case DO_nanlogits:
+    case DO_wrongshape:
+    case DO_nologits:
+    case DO_badlogits:
+    case COUNT:
+        return;
+    }
+}
+
+static void save(enum behaviour what) {
+    size_t images = test_image_count();
+    if (what == DO_nologits)
+        return;
+    if (what == DO_badlogits) {
+        FILE *file = fopen(job.logits, "w");
+        if (!file || fputs("not an array", file) < 0 || fclose(file) != 0)
+            exit(9);
+        return;
+    }
+    write_logits(what == DO_wrongshape ? images / 2 : images, what == DO_nanlogits ? NAN : 1.0f);
+}
+
+int main(int argc, char **argv) {
+    (void)argc;
+    lap_ns = tare_now_ns();
+    const char *name = strstr(argv[0], "tare-engine-");
+    name = name ? name + strlen("tare-engine-") : "";
+    int what = 0;
+    while (what < COUNT && strcmp(name, names[what]) != 0)
+        what++;
+    static char line[TARE_MAX_LINE_BYTES];
+    if (what == COUNT || !fgets(line, sizeof line, stdin) ||
+        tare_job_parse(&job, line, strlen(line), NULL) != TARE_OK)
+        return 9;
+    if (what == DO_silent)
+        return 0;
+    if (what == DO_early)
+        phase("import", 1);
+    hello(what == DO_impostor ? "pytorch" : name, what == DO_oldabi ? 99 : TARE_ABI);
+    phase("import", 1);
+    if (strcmp(job.task, "warmup") != 0) {
+        misbehave((enum behaviour)what);
+        usleep(150000);
+        phase("train", what == DO_liar ? 0.01 : what == DO_boaster ? 3 : 1);
+        save((enum behaviour)what);
+        phase("save", 1);
+    }
+    say("{\"event\":\"bye\"}");
+    if (what == DO_chatty)
+        phase("afterthought", 1);
+    return what == DO_exitcode ? 3 : 0;
+}
