@@ -238,7 +238,8 @@ static void test_create_refuses(void **state) {
     tare_trainer_free_f64(NULL);
 }
 
-/* 30 layers of 65536 values for a batch of 65536 in float64: a terabyte. */
+/* 30 layers of 65536 values for a batch of 65536 in float64: over a terabyte, where even a machine
+ * that promises more memory than it has (AddressSanitizer too) says no. */
 static void test_no_memory(void **state) {
     (void)state;
     char text[TARE_MAX_SPEC] = "65536";
