@@ -15,7 +15,8 @@
 void tare_model_shape_text(char out[TARE_MODEL_SHAPE_TEXT],
                            const struct tare_model_tensor *tensor) {
     size_t at = (size_t)snprintf(out, TARE_MODEL_SHAPE_TEXT, "(");
-    for (int i = 0; i < tensor->rank && at < TARE_MODEL_SHAPE_TEXT; i++) {
+    int rank = tensor->rank < TARE_MODEL_MAX_RANK ? tensor->rank : TARE_MODEL_MAX_RANK;
+    for (int i = 0; i < rank && at < TARE_MODEL_SHAPE_TEXT; i++) {
         const char *comma = i == 0 ? "" : ", ";
         size_t left = TARE_MODEL_SHAPE_TEXT - at;
         int size = tensor->dims[i] < 0
