@@ -100,7 +100,7 @@ make_one() { # NAME BASE_PYTHON
         --disable-pip-version-check --progress-bar off \
         -r "engines/requirements/$name.txt" >>"$log" 2>&1 ||
         ! "$dir/bin/python" -m pip check >>"$log" 2>&1; then
-        report_failure "$name" "$log" "pip failed" "check the network, the proxy and pip's settings,\
+        report_failure "$name" "$log" "pip failed" "check the network, the proxy, pip's settings,\
  then \"make engines\" again; or $(override_name "$name")=/path/to/python that has it"
         return 1
     fi
@@ -141,9 +141,15 @@ check_space() { # NAMES
     mkdir -p "$root" || die 3 "$root cannot be made" "XDG_CACHE_HOME=/a/folder/you/can/write"
     [ -w "$root" ] || die 3 "$root cannot be written" "XDG_CACHE_HOME=/a/folder/you/can/write"
     free_mb=$(df -Pm "$root" | awk 'NR == 2 { print $4 }')
-    [ "$free_mb" -gt "$needed_mb" ] || die 3 "$root has $free_mb MB free; $needed_mb MB are needed" \
-        "free some, or XDG_CACHE_HOME=/a/larger/disk"
+    [ "$free_mb" -gt "$needed_mb" ] ||
+        die 3 "$root has $free_mb MB free; $needed_mb MB are needed" \
+            "free some, or XDG_CACHE_HOME=/a/larger/disk"
     say "environments: into $root ($free_mb MB free)"
+}
+
+end_all() { # PIDS, each the leader of a group
+    local pid
+    for pid in "$@"; do kill "$pid" && kill -- "-$pid"; done 2>/dev/null
 }
 
 start_all() { # NAMES; makes them side by side: one waits for the network while another unpacks
@@ -156,9 +162,9 @@ start_all() { # NAMES; makes them side by side: one waits for the network while 
     setsid "$self" _show_progress "$1" &
     progress=$!
     # shellcheck disable=SC2064 # the process groups of now
-    trap "for pid in $pids $progress; do kill -- -\$pid 2>/dev/null; done; exit 130" INT TERM
+    trap "end_all $pids $progress; exit 130" INT TERM
     for pid in $pids; do wait "$pid" || failed=1; done
-    kill -- "-$progress"
+    end_all "$progress"
     wait "$progress" 2>/dev/null
     trap - INT TERM
     return $failed

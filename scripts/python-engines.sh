@@ -32,8 +32,9 @@ for engine in "$@"; do
         cat <<'WRAPPER'
 [ -x "$python" ] && exec "$python" -u "$script" "$@"
 WRAPPER
-        printf 'echo %q\n' "{\"event\":\"hello\",\"abi\":1,\"engine\":\"$engine\",\"version\":\"\",\"variant\":\"\",\"tasks\":[]}"
-        printf 'echo %q\n' "{\"event\":\"skip\",\"reason\":\"the environment $environment has gone\",\"fix\":\"make engines\"}"
+        printf 'echo %q\n' \
+            "{\"event\":\"hello\",\"abi\":1,\"engine\":\"$engine\",\"version\":\"\",\"tasks\":[]}" \
+            '{"event":"skip","reason":"its Python environment has gone","fix":"make engines"}'
         printf 'exit 1\n'
     } >"$program.$$" && chmod +x "$program.$$" && mv "$program.$$" "$program" || exit 3
 done
