@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tare/array.h"
 #include "tare/buf.h"
 #include "tare/clock.h"
 #include "tare/supervise.h"
@@ -123,7 +124,7 @@ static void a_greedy_engine_is_void(void **state) {
         skip();
     }
     struct tare_outcome outcome;
-    supervise_bad(&outcome, "greedy", 10, NULL);
+    supervise_bad(&outcome, "greedy", 30, NULL);
     if (outcome.state != TARE_STATE_VOID || !strstr(outcome.reason, "CPUs on average"))
         fail_msg("%s: %s", tare_state_name(outcome.state), outcome.reason);
     tare_outcome_free(&outcome);
