@@ -1,0 +1,247 @@
+/* content.c: what a report says around its tables: the answers first, then what to know about them.
+ * Tables: tables.c. How it looks: text.c, markdown.c. */
+#include "report/content.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char *track_phrase(enum tare_track track) {
+    switch (track) {
+    case TARE_TRACK_TUTORIAL:
+        return "As taught";
+    case TARE_TRACK_CONTROLLED:
+        return "Doing the same work";
+    case TARE_TRACK_HARNESS:
+    case TARE_TRACK_DEPLOYMENT:
+        break;
+    }
+    return "Measured";
+}
+
+static void put_ratio(struct tare_buf *out, struct tare_stat ratio) {
+    tare_buf_puts(out, "95 % interval ");
+    tare_put_times(out, ratio.lo);
+    tare_buf_puts(out, " … ");
+    tare_put_times(out, ratio.hi);
+    tare_buf_printf(out, ", %zu paired runs", ratio.n);
+}
+
+/* What was compared: after "X was 1.3 times faster than Y " or "X and Y can't be told apart ". */
+static void put_subject(struct tare_buf *out, const struct tare_comparison *c,
+                        const struct tare_summary *summary) {
+    const struct tare_row *fast = &summary->rows[c->fast], *slow = &summary->rows[c->slow];
+    if (c->measure == TARE_TRAIN_S) {
+        tare_buf_puts(out, "in training");
+        return;
+    }
+    if (c->measure == TARE_INFER_10000_S) {
+        tare_buf_puts(out, "at inference of ");
+        tare_put_count(out, summary->experiment.dataset.test);
+        tare_buf_puts(out, " images at once");
+    } else {
+        tare_buf_puts(out, "at inference of one image");
+    }
+    tare_buf_printf(out, " (%s against %s)", fast->infer_call, slow->infer_call);
+}
+
+static void answer_comparison(struct tare_document *document, const struct tare_comparison *c,
+                              const struct tare_summary *summary) {
+    const struct tare_row *fast = &summary->rows[c->fast], *slow = &summary->rows[c->slow];
+    struct tare_buf *out = tare_document_add(document, TARE_BLOCK_PARAGRAPH);
+    tare_buf_printf(out, "%s, ", track_phrase(c->track));
+    tare_put_engine(out, fast);
+    if (!c->apart) {
+        tare_buf_puts(out, " and ");
+        tare_put_engine(out, slow);
+        tare_buf_puts(out, " can't be told apart ");
+        put_subject(out, c, summary);
+        tare_buf_puts(out, ": the ratio of their times is ");
+        tare_put_times(out, c->ratio.median);
+        tare_buf_puts(out, " (");
+    } else {
+        tare_buf_puts(out, c->measure == TARE_TRAIN_S ? " trained " : " was ");
+        tare_put_times(out, c->ratio.median);
+        tare_buf_puts(out, " times faster than ");
+        tare_put_engine(out, slow);
+        if (c->measure != TARE_TRAIN_S) {
+            tare_buf_puts(out, " ");
+            put_subject(out, c, summary);
+        }
+        tare_buf_puts(out, " (");
+    }
+    put_ratio(out, c->ratio);
+    tare_buf_puts(out, ").");
+}
+
+/* "As taught: Keras 21.73 s, 97.32 %; …": what was measured, where nothing may be compared. */
+static void answer_plainly(struct tare_document *document, const struct tare_summary *summary,
+                           enum tare_track track) {
+    struct tare_buf *out = NULL;
+    for (size_t i = 0; i < summary->row_count; i++) {
+        const struct tare_row *row = &summary->rows[i];
+        if (row->track != track || row->stats[TARE_TRAIN_S].n == 0)
+            continue;
+        if (out == NULL) {
+            out = tare_document_add(document, TARE_BLOCK_PARAGRAPH);
+            tare_buf_printf(out, "%s: ", track_phrase(track));
+        } else {
+            tare_buf_puts(out, "; ");
+        }
+        tare_put_engine(out, row);
+        tare_buf_puts(out, " trained in ");
+        tare_put_seconds(out, row->stats[TARE_TRAIN_S].median);
+        tare_buf_puts(out, " to ");
+        tare_put_percent_stat(out, (struct tare_stat){.median = row->stats[TARE_ACCURACY].median});
+        if (row->state != TARE_STATE_OK)
+            tare_buf_printf(out, " (%s)", tare_state_name(row->state));
+    }
+    if (out != NULL)
+        tare_buf_puts(out, ".");
+}
+
+void tare_content_answers(struct tare_document *document, const struct tare_summary *summary) {
+    const enum tare_track tracks[] = {TARE_TRACK_TUTORIAL, TARE_TRACK_CONTROLLED};
+    for (size_t t = 0; t < sizeof tracks / sizeof *tracks; t++) {
+        for (size_t i = 0; i < summary->comparison_count; i++)
+            if (summary->comparisons[i].track == tracks[t])
+                answer_comparison(document, &summary->comparisons[i], summary);
+        answer_plainly(document, summary, tracks[t]);
+    }
+    size_t runs = summary->experiment.plan.runs;
+    if (runs < TARE_MIN_RUNS_FOR_INTERVAL)
+        tare_document_say(
+            document, TARE_BLOCK_PARAGRAPH,
+            "%zu run%s: no interval and no ranking, because which was faster can't be "
+            "known from so few; use --runs %d.",
+            runs, runs == 1 ? "" : "s", TARE_MIN_RUNS_FOR_INTERVAL);
+    if (!summary->complete)
+        tare_document_say(document, TARE_BLOCK_PARAGRAPH,
+                          "This experiment is not complete: what follows is what was measured "
+                          "before it ended.");
+}
+
+/* ---- what went wrong ----------------------------------------------------------------------------
+ */
+
+static void say_reason(struct tare_document *document, const char *who, enum tare_cell_state state,
+                       const char *reason, const char *fix, const char *reproduce) {
+    struct tare_buf *out = tare_document_add(document, TARE_BLOCK_BULLET);
+    tare_buf_printf(out, "%s: %s: %s", who,
+                    state == TARE_STATE_OK ? "incomplete" : tare_state_name(state),
+                    reason[0] != '\0' ? reason : "no reason given");
+    if (fix[0] != '\0')
+        tare_buf_printf(out, ". Try: %s", fix);
+    if (reproduce[0] != '\0')
+        tare_document_say(document, TARE_BLOCK_CODE, "%s", reproduce);
+}
+
+static void say_row_problems(struct tare_document *document, const struct tare_row *row) {
+    struct tare_buf who = {0};
+    tare_put_engine(&who, row);
+    tare_buf_printf(&who, ", %s", tare_track_name(row->track));
+    if (who.failed)
+        document->failed = true;
+    else if (row->state != TARE_STATE_OK || !row->complete)
+        say_reason(document, who.data, row->state, row->reason, row->fix, row->reproduce);
+    for (size_t e = 0; !who.failed && e < row->export_count; e++)
+        for (size_t c = 0; c < row->exports[e].check_count; c++) {
+            const struct tare_check *check = &row->exports[e].checks[c];
+            if (check->state == TARE_STATE_OK)
+                continue;
+            struct tare_buf whose = {0};
+            tare_buf_printf(&whose, "%s running the .%s of %s", tare_engine_title(check->runtime),
+                            row->exports[e].format, who.data);
+            if (!whose.failed)
+                say_reason(document, whose.data, check->state, check->reason, check->fix,
+                           check->reproduce);
+            document->failed = document->failed || whose.failed;
+            tare_buf_free(&whose);
+        }
+    tare_buf_free(&who);
+}
+
+void tare_content_problems(struct tare_document *document, const struct tare_summary *summary) {
+    if (tare_summary_failures(summary) == 0)
+        return;
+    tare_document_say(document, TARE_BLOCK_HEADING, "What didn't work");
+    for (size_t i = 0; i < summary->row_count + summary->harness_count; i++)
+        say_row_problems(document, &summary->rows[i]);
+}
+
+/* ---- what to keep in mind -----------------------------------------------------------------------
+ */
+
+static void say_warnings(struct tare_document *document, const struct tare_summary *summary) {
+    const struct tare_experiment *e = &summary->experiment;
+    if (e->dataset.standin)
+        tare_document_say(document, TARE_BLOCK_BULLET,
+                          "The data are %s: a stand-in, so no accuracy here is one of the set that "
+                          "was asked for. Give that set with --data DIR.",
+                          e->dataset.title);
+    if (e->machine.busy) {
+        struct tare_buf *out = tare_document_add(document, TARE_BLOCK_BULLET);
+        tare_buf_puts(out, "The machine was busy when the experiment began (load ");
+        tare_put_number(out, 'f', 2, e->machine.load1);
+        tare_buf_puts(out, "): times are too long and too scattered. Stop other programs and run "
+                           "it again.");
+    }
+    if (e->plan.quick)
+        tare_document_say(document, TARE_BLOCK_BULLET,
+                          "A quick look (--quick): %zu run%s of %zu epoch%s, not a comparison.",
+                          e->plan.runs, e->plan.runs == 1 ? "" : "s", e->plan.epochs,
+                          e->plan.epochs == 1 ? "" : "s");
+    if (summary->torn_line != 0)
+        tare_document_say(document, TARE_BLOCK_BULLET,
+                          "Line %zu of samples.jsonl ends in the middle, as a crash leaves it; it "
+                          "was left out.",
+                          summary->torn_line);
+}
+
+void tare_content_limits(struct tare_document *document, const struct tare_summary *summary) {
+    tare_document_say(document, TARE_BLOCK_HEADING, "What to keep in mind");
+    say_warnings(document, summary);
+    const char *const limits[] = {
+        "One small net on one machine: nothing here says how a framework does on large ones, on "
+        "other processors, or on a GPU.",
+        "The tutorial track compares what beginners are taught, the framework's own data loading "
+        "and constants included; the controlled track gives every engine the same work. Rows of "
+        "the two tracks are never ranked together.",
+        "Intervals describe the scatter between runs on this machine on that day; the Wilson "
+        "interval is the one of a test set of this size, for one trained net.",
+        "Inference is timed from host memory to host memory, warm, by the call that is named; "
+        "another call of the same framework can be 100 times faster or slower.",
+        "live: a real framework, measured here; native: tare's own engine, measured here; quoted: "
+        "somebody else's figure.",
+    };
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        tare_document_say(document, TARE_BLOCK_BULLET, "%s", limits[i]);
+}
+
+/* ---- all of it ----------------------------------------------------------------------------------
+ */
+
+static void say_head(struct tare_document *document, const struct tare_summary *summary) {
+    const struct tare_experiment *e = &summary->experiment;
+    tare_document_say(document, TARE_BLOCK_TITLE, "%s: %s", e->dataset.title, e->plan.model);
+    struct tare_buf *out = tare_document_add(document, TARE_BLOCK_PARAGRAPH);
+    tare_buf_printf(out, "%zu run%s of %zu epoch%s, batch %zu, %s", e->plan.runs,
+                    e->plan.runs == 1 ? "" : "s", e->plan.epochs, e->plan.epochs == 1 ? "" : "s",
+                    e->plan.batch, e->plan.optimizer);
+    if (!isnan(e->plan.lr)) {
+        tare_buf_puts(out, " with learning rate ");
+        tare_put_number(out, 'g', 6, e->plan.lr);
+    }
+    tare_buf_printf(out, ", %zu thread%s, ", e->plan.threads, e->plan.threads == 1 ? "" : "s");
+    tare_put_count(out, e->dataset.train);
+    tare_buf_puts(out, " training and ");
+    tare_put_count(out, e->dataset.test);
+    tare_buf_puts(out, " test images.");
+}
+
+void tare_document_fill(struct tare_document *document, const struct tare_summary *summary) {
+    say_head(document, summary);
+    tare_content_answers(document, summary);
+    tare_content_tables(document, summary);
+    tare_content_problems(document, summary);
+    tare_content_limits(document, summary);
+}

@@ -1,0 +1,377 @@
+/* tables.c: the tables of a report, and what stands right under each. Sentences: content.c. */
+#include <math.h>
+#include <string.h>
+
+#include "report/content.h"
+#include "report/quoted.h"
+
+static void cell_text(struct tare_document *document, const char *text) {
+    tare_buf_puts(tare_document_cell(document), text);
+}
+
+static void cell_seconds(struct tare_document *document, struct tare_stat stat) {
+    tare_put_seconds_stat(tare_document_cell(document), stat);
+}
+
+static void cell_engine(struct tare_document *document, const struct tare_row *row) {
+    tare_put_engine(tare_document_cell(document), row);
+}
+
+/* "1.31 (1.25 … 1.38)" for a row that was compared with its track's fastest; "1" for that one. */
+static void cell_ratio(struct tare_document *document, const struct tare_summary *summary,
+                       size_t row) {
+    struct tare_buf *out = tare_document_cell(document);
+    for (size_t i = 0; i < summary->comparison_count; i++) {
+        const struct tare_comparison *c = &summary->comparisons[i];
+        if (c->measure != TARE_TRAIN_S || c->slow != row)
+            continue;
+        tare_put_times(out, c->ratio.median);
+        tare_buf_puts(out, " (");
+        tare_put_times(out, c->ratio.lo);
+        tare_buf_puts(out, "…");
+        tare_put_times(out, c->ratio.hi);
+        tare_buf_puts(out, ")");
+        return;
+    }
+    tare_buf_puts(out, summary->rows[row].rank == 1 ? "1" : "–");
+}
+
+static void cell_state(struct tare_document *document, const struct tare_row *row) {
+    cell_text(document, row->state == TARE_STATE_OK && !row->complete
+                            ? "incomplete"
+                            : tare_state_name(row->state));
+}
+
+static void training_row(struct tare_document *document, const struct tare_summary *summary,
+                         size_t i) {
+    const struct tare_row *row = &summary->rows[i];
+    if (row->rank > 0)
+        tare_buf_printf(tare_document_cell(document), "%zu", row->rank);
+    else
+        cell_text(document, "–");
+    struct tare_buf *engine = tare_document_cell(document);
+    tare_put_engine(engine, row);
+    tare_buf_printf(engine, " %s", row->version);
+    cell_text(document, tare_origin_name(row->origin));
+    cell_state(document, row);
+    cell_seconds(document, row->stats[TARE_TRAIN_S]);
+    cell_ratio(document, summary, i);
+    tare_put_percent_stat(tare_document_cell(document), row->stats[TARE_ACCURACY]);
+    struct tare_buf *wilson = tare_document_cell(document);
+    tare_put_number(wilson, 'f', 2, row->wilson_lo * 100);
+    if (row->total > 0) {
+        tare_buf_puts(wilson, "…");
+        tare_put_number(wilson, 'f', 2, row->wilson_hi * 100);
+    }
+}
+
+/* Why the unranked rows of a track are unranked, each reason once. */
+static void say_unranked(struct tare_document *document, const struct tare_summary *summary,
+                         enum tare_track track) {
+    struct tare_buf *out = NULL;
+    for (size_t i = 0; i < summary->row_count; i++) {
+        const struct tare_row *row = &summary->rows[i];
+        if (row->track != track || row->rank > 0)
+            continue;
+        if (out == NULL) {
+            out = tare_document_add(document, TARE_BLOCK_PARAGRAPH);
+            tare_buf_puts(out, "Not ranked: ");
+        } else {
+            tare_buf_puts(out, "; ");
+        }
+        tare_put_engine(out, row);
+        tare_buf_printf(out, " (%s)", row->unranked);
+    }
+    if (out != NULL)
+        tare_buf_puts(out, ".");
+}
+
+static bool has_track(const struct tare_summary *summary, enum tare_track track) {
+    for (size_t i = 0; i < summary->row_count; i++)
+        if (summary->rows[i].track == track)
+            return true;
+    return false;
+}
+
+static void training(struct tare_document *document, const struct tare_summary *summary) {
+    const struct {
+        enum tare_track track;
+        const char *heading;
+    } tracks[] = {
+        {TARE_TRACK_TUTORIAL, "Training and accuracy, as each framework teaches it (tutorial)"},
+        {TARE_TRACK_CONTROLLED, "Training and accuracy, doing the same work (controlled)"},
+    };
+    for (size_t t = 0; t < sizeof tracks / sizeof *tracks; t++) {
+        if (!has_track(summary, tracks[t].track))
+            continue;
+        tare_document_say(document, TARE_BLOCK_HEADING, "%s", tracks[t].heading);
+        tare_document_table(document,
+                            "rank|engine|source|state|training|times the fastest|test accuracy|one "
+                            "net on this test set, %",
+                            "rlllrrrr");
+        for (size_t i = 0; i < summary->row_count; i++)
+            if (summary->rows[i].track == tracks[t].track)
+                training_row(document, summary, i);
+        say_unranked(document, summary, tracks[t].track);
+    }
+    tare_document_say(
+        document, TARE_BLOCK_PARAGRAPH,
+        "Each number is the median over the runs: with its 95 %% interval in ( … ), or "
+        "with the range of fewer than 6 runs in […]. Training is first step to final "
+        "weights. The last column is Wilson's 95 %% interval of the median run.");
+}
+
+/* A call that isn't the table's own; the first call of each is told apart. */
+static void inference_row(struct tare_document *document, const struct tare_row *row,
+                          const char *call, size_t test_images) {
+    struct tare_stat none = tare_median_interval(NULL, 0), all = none, one = none, first = none;
+    for (size_t i = row->call_count; i-- > 0;) { /* the first listed wins */
+        const struct tare_call *c = &row->calls[i];
+        if (strcmp(c->call, call) != 0)
+            continue;
+        if (c->first)
+            first = c->seconds;
+        else if (c->batch == test_images)
+            all = c->seconds;
+        else if (c->batch == 1)
+            one = c->seconds;
+    }
+    cell_engine(document, row);
+    cell_text(document, tare_track_name(row->track));
+    cell_text(document, call);
+    cell_seconds(document, all);
+    cell_seconds(document, one);
+    cell_seconds(document, first);
+}
+
+static void inference(struct tare_document *document, const struct tare_summary *summary) {
+    size_t test = summary->experiment.dataset.test;
+    tare_document_say(document, TARE_BLOCK_HEADING, "Inference");
+    tare_document_table(document, "engine|track|call|whole test set|one image|first call",
+                        "lllrrr");
+    for (size_t i = 0; i < summary->row_count; i++) {
+        const struct tare_row *row = &summary->rows[i];
+        for (size_t c = 0; c < row->call_count; c++) {
+            size_t earlier = 0;
+            while (strcmp(row->calls[earlier].call, row->calls[c].call) != 0)
+                earlier++;
+            if (earlier == c)
+                inference_row(document, row, row->calls[c].call, test);
+        }
+    }
+    struct tare_buf *out = tare_document_add(document, TARE_BLOCK_PARAGRAPH);
+    tare_buf_puts(out, "The whole test set is ");
+    tare_put_count(out, test);
+    tare_buf_puts(out, " images, in one call; from host memory to host memory, the first call "
+                       "apart. The first call listed of an engine is the one compared.");
+}
+
+static void resources(struct tare_document *document, const struct tare_summary *summary) {
+    tare_document_say(document, TARE_BLOCK_HEADING, "Start-up, memory and where the time goes");
+    tare_document_table(document, "engine|track|start-up|peak memory|CPUs used|phases, medians",
+                        "llrrrl");
+    for (size_t i = 0; i < summary->row_count; i++) {
+        const struct tare_row *row = &summary->rows[i];
+        cell_engine(document, row);
+        cell_text(document, tare_track_name(row->track));
+        cell_seconds(document, row->stats[TARE_STARTUP_S]);
+        tare_put_bytes(tare_document_cell(document), row->stats[TARE_PEAK_RSS_BYTES].median);
+        tare_put_number(tare_document_cell(document), 'f', 2,
+                        row->stats[TARE_CPU_OVER_WALL].median);
+        struct tare_buf *out = tare_document_cell(document);
+        for (size_t p = 0; p < row->phase_count; p++) {
+            tare_buf_printf(out, "%s%s ", p > 0 ? ", " : "", row->phases[p].name);
+            tare_put_seconds(out, row->phases[p].stat.median);
+        }
+    }
+    tare_document_say(document, TARE_BLOCK_PARAGRAPH,
+                      "Start-up is process start and import. CPUs used is CPU time over wall time "
+                      "of the whole process.");
+}
+
+static void export_row(struct tare_document *document, const struct tare_row *row,
+                       const struct tare_export *e, const struct tare_check *check) {
+    cell_engine(document, row);
+    struct tare_buf *file = tare_document_cell(document);
+    tare_buf_printf(file, ".%s", e->format);
+    if (e->files > 1)
+        tare_buf_printf(file, " (%zu files)", e->files);
+    if (e->files > 0)
+        tare_put_bytes(tare_document_cell(document), (double)e->bytes);
+    else
+        cell_text(document, "–");
+    cell_seconds(document, e->seconds);
+    struct tare_buf *runtime = tare_document_cell(document);
+    if (check == NULL) {
+        tare_buf_puts(runtime, "not run");
+        for (int i = 0; i < 3; i++)
+            cell_text(document, "–");
+        return;
+    }
+    tare_buf_printf(runtime, "%s %s", tare_engine_title(check->runtime), check->version);
+    if (check->state != TARE_STATE_OK)
+        tare_buf_printf(runtime, " (%s)", tare_state_name(check->state));
+    tare_put_percent_stat(tare_document_cell(document),
+                          (struct tare_stat){.median = check->accuracy.median});
+    tare_put_number(tare_document_cell(document), 'e', 1, check->max_abs_diff);
+    tare_put_number(tare_document_cell(document), 'f', 0, check->changed_answers);
+}
+
+static void deployment(struct tare_document *document, const struct tare_summary *summary) {
+    size_t exports = 0;
+    for (size_t i = 0; i < summary->row_count; i++)
+        exports += summary->rows[i].export_count;
+    if (exports == 0)
+        return;
+    tare_document_say(document, TARE_BLOCK_HEADING,
+                      "Deployment: exported by the framework's own "
+                      "route, run by a runtime in C");
+    tare_document_table(document,
+                        "engine|file|size|export|run by|accuracy|largest logit difference|changed "
+                        "answers",
+                        "llrrlrrr");
+    for (size_t i = 0; i < summary->row_count; i++)
+        for (size_t e = 0; e < summary->rows[i].export_count; e++) {
+            const struct tare_export *export = &summary->rows[i].exports[e];
+            for (size_t c = 0; c < export->check_count; c++)
+                export_row(document, &summary->rows[i], export, &export->checks[c]);
+            if (export->check_count == 0)
+                export_row(document, &summary->rows[i], export, NULL);
+        }
+    tare_document_say(document, TARE_BLOCK_PARAGRAPH,
+                      "Differences and changed answers are against the framework's own logits on "
+                      "the test set, the largest over the runs.");
+}
+
+static void user_code(struct tare_document *document, const struct tare_summary *summary) {
+    size_t count = 0;
+    for (size_t i = 0; i < summary->row_count; i++)
+        count += summary->rows[i].code_count;
+    if (count == 0)
+        return;
+    tare_document_say(document, TARE_BLOCK_HEADING, "Code a user writes");
+    tare_document_table(document, "engine|for|lines|statements", "llrr");
+    for (size_t i = 0; i < summary->row_count; i++)
+        for (size_t c = 0; c < summary->rows[i].code_count; c++) {
+            const struct tare_user_code *code = &summary->rows[i].code[c];
+            cell_engine(document, &summary->rows[i]);
+            cell_text(document, code->name);
+            tare_buf_printf(tare_document_cell(document), "%zu", code->lines);
+            tare_buf_printf(tare_document_cell(document), "%zu", code->statements);
+        }
+}
+
+static void settings(struct tare_document *document, const struct tare_summary *summary) {
+    tare_document_say(document, TARE_BLOCK_HEADING, "Settings, and what the framework itself says");
+    tare_document_table(document, "engine|track|settings|its own metrics (not ranked)", "llll");
+    for (size_t i = 0; i < summary->row_count; i++) {
+        const struct tare_row *row = &summary->rows[i];
+        cell_engine(document, row);
+        cell_text(document, tare_track_name(row->track));
+        struct tare_buf *out = tare_document_cell(document);
+        tare_buf_printf(out, "threads=%zu", row->threads);
+        for (size_t s = 0; s < row->setting_count; s++)
+            tare_buf_printf(out, ", %s=%s", row->settings[s].name, row->settings[s].value);
+        out = tare_document_cell(document);
+        for (size_t m = 0; m < row->metric_count; m++) {
+            tare_buf_printf(out, "%s%s=", m > 0 ? ", " : "", row->metrics[m].name);
+            tare_put_number(out, 'g', 4, row->metrics[m].stat.median);
+        }
+        if (row->stats[TARE_LAST_LOSS].n > 0) {
+            tare_buf_puts(out,
+                          row->metric_count > 0 ? ", last epoch's loss=" : "last epoch's loss=");
+            tare_put_number(out, 'g', 4, row->stats[TARE_LAST_LOSS].median);
+        }
+    }
+}
+
+static void harness(struct tare_document *document, const struct tare_summary *summary) {
+    tare_document_say(document, TARE_BLOCK_HEADING, "What tare itself costs (harness)");
+    struct tare_buf *out = tare_document_add(document, TARE_BLOCK_PARAGRAPH);
+    if (summary->harness == NULL || summary->harness->stats[TARE_PROCESS_S].n == 0) {
+        tare_buf_puts(out, "Not measured: the null engine did not run.");
+        return;
+    }
+    tare_buf_puts(out, "The null engine, which does nothing: ");
+    if (summary->harness_step_s.n > 0) {
+        tare_put_seconds_stat(out, summary->harness_step_s);
+        tare_buf_puts(out, " a step, each in a call of its own, and ");
+    }
+    tare_put_seconds_stat(out, summary->harness->stats[TARE_PROCESS_S]);
+    tare_buf_puts(out, " a process from exec to bye, loading the data included. None of it was "
+                       "subtracted from any number here.");
+}
+
+static void quoted(struct tare_document *document) {
+    tare_document_say(document, TARE_BLOCK_HEADING, "The study's figures (quoted)");
+    tare_document_table(document, "framework|source|training|test accuracy|inference", "llrrr");
+    for (size_t i = 0; i < tare_quoted_count; i++) {
+        const struct tare_quoted *q = &tare_quoted[i];
+        cell_text(document, q->engine);
+        cell_text(document, tare_origin_name(TARE_ORIGIN_QUOTED));
+        tare_put_seconds(tare_document_cell(document), q->train_s);
+        tare_put_percent_stat(tare_document_cell(document),
+                              (struct tare_stat){.median = q->accuracy});
+        tare_put_seconds(tare_document_cell(document), q->infer_s);
+    }
+    tare_document_say(document, TARE_BLOCK_PARAGRAPH, "%s", TARE_QUOTED_NOTE);
+}
+
+static void files(struct tare_document *document, const struct tare_summary *summary) {
+    tare_document_say(document, TARE_BLOCK_HEADING, "Where every file went");
+    tare_document_say(
+        document, TARE_BLOCK_PARAGRAPH,
+        "Inside the results folder: samples.jsonl (every measurement), report.md, "
+        "report.json, report.csv, runs/ (initial weights and order of each run), jobs/ "
+        "(one folder per job: job.json, stderr.log, logits.npy, weights, exports).");
+    tare_document_table(document, "engine|files of its first run|exported", "lll");
+    for (size_t i = 0; i < summary->row_count + summary->harness_count; i++) {
+        const struct tare_row *row = &summary->rows[i];
+        cell_engine(document, row);
+        cell_text(document, row->dir[0] != '\0' ? row->dir : "–");
+        struct tare_buf *out = tare_document_cell(document);
+        for (size_t e = 0; e < row->export_count; e++)
+            tare_buf_printf(out, "%s%s", e > 0 ? ", " : "", row->exports[e].path);
+    }
+}
+
+static void machine(struct tare_document *document, const struct tare_summary *summary) {
+    const struct tare_experiment *e = &summary->experiment;
+    tare_document_say(document, TARE_BLOCK_HEADING, "Machine, data and command");
+    struct tare_buf *out = tare_document_add(document, TARE_BLOCK_BULLET);
+    tare_buf_printf(out, "%s, %zu CPU%s, ", e->machine.cpu[0] ? e->machine.cpu : "unknown CPU",
+                    e->machine.cpus, e->machine.cpus == 1 ? "" : "s");
+    tare_put_bytes(out, (double)e->machine.memory_bytes);
+    tare_buf_printf(out, " of memory; %s, kernel %s; governor %s; load ", e->machine.os,
+                    e->machine.kernel, e->machine.governor[0] ? e->machine.governor : "unknown");
+    tare_put_number(out, 'f', 2, e->machine.load1);
+    tare_buf_puts(out, " at the beginning.");
+    out = tare_document_add(document, TARE_BLOCK_BULLET);
+    tare_buf_printf(out, "%s: ", e->dataset.title);
+    tare_put_count(out, e->dataset.train);
+    tare_buf_puts(out, " training and ");
+    tare_put_count(out, e->dataset.test);
+    tare_buf_printf(out, " test images from %s; SHA-256 %s; %s.",
+                    e->dataset.source[0] ? e->dataset.source : "an unnamed folder",
+                    e->dataset.sha256,
+                    e->dataset.licence[0] ? e->dataset.licence : "licence unknown");
+    out = tare_document_add(document, TARE_BLOCK_BULLET);
+    tare_buf_printf(out, "tare %s, begun %s, seed %zu, ", e->tare_version, e->created,
+                    e->plan.seed);
+    tare_put_count(out, e->plan.params);
+    tare_buf_puts(out, " parameters. The command:");
+    tare_document_say(document, TARE_BLOCK_CODE, "%s", e->command);
+}
+
+void tare_content_tables(struct tare_document *document, const struct tare_summary *summary) {
+    training(document, summary);
+    inference(document, summary);
+    resources(document, summary);
+    deployment(document, summary);
+    user_code(document, summary);
+    settings(document, summary);
+    harness(document, summary);
+    quoted(document);
+    files(document, summary);
+    machine(document, summary);
+}
