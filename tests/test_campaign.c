@@ -1,0 +1,298 @@
+/* test_campaign.c: plans, orders, grading, and whole campaigns with the null, the native and bad
+ * engines: one bad engine costs one cell, everything measured is in samples.jsonl. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "small_set.h"
+#include "tare/buf.h"
+#include "tare/lab.h"
+#include "tare/summary.h"
+#include "temporary.h"
+
+static struct tare_dataset set;
+static char *dir, *prepared;
+static struct tare_machine machine;
+
+static int set_up(void **state) {
+    (void)state;
+    dir = temporary_make();
+    char *cache = tare_path_join(dir, "cache");
+    setenv("XDG_CACHE_HOME", cache, 1);
+    free(cache);
+    struct tare_err err = {0};
+    if (small_set_make(&set, 8, 4) != 0 || tare_dataset_prepare(&prepared, &set, &err) != TARE_OK) {
+        tare_err_print(stderr, &err);
+        return -1;
+    }
+    tare_machine_describe(&machine);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    tare_dataset_free(&set);
+    free(prepared);
+    temporary_remove(dir);
+    return 0;
+}
+
+static void plan_with(struct tare_plan *plan, const char *const *engines, size_t runs) {
+    tare_plan_defaults(plan);
+    plan->runs = runs;
+    plan->epochs = 2;
+    plan->timeout_s = 2;
+    for (; *engines; engines++)
+        assert_int_equal(tare_plan_add(plan, *engines, NULL), TARE_OK);
+    assert_int_equal(tare_plan_model(plan, NULL, &set, NULL), TARE_OK);
+}
+
+static enum tare_status run(struct tare_plan *plan, const char *name, struct tare_summary *summary,
+                            const volatile sig_atomic_t *stop) {
+    char *out = tare_path_join(dir, name);
+    char *samples = NULL;
+    struct tare_err err = {0};
+    assert_int_equal(tare_results_open(out, 1000, &err), TARE_OK);
+    struct tare_campaign campaign = {.plan = plan,
+                                     .dataset = &set,
+                                     .machine = &machine,
+                                     .prepared = prepared,
+                                     .dir = out,
+                                     .stop = stop};
+    enum tare_status status = tare_campaign_run(&campaign, &err);
+    samples = tare_path_join(out, "samples.jsonl");
+    if (tare_summary_read(summary, samples, &err) != TARE_OK)
+        tare_err_print(stderr, &err);
+    assert_non_null(summary->memory);
+    free(samples);
+    free(out);
+    return status;
+}
+
+static void the_default_model_fits_the_data(void **state) {
+    (void)state;
+    struct tare_plan plan;
+    struct tare_err err = {0};
+    plan_with(&plan, (const char *[]){"native", NULL}, 1);
+    assert_string_equal(plan.model, "64 dense:64:relu dense:4");
+    assert_int_equal(tare_plan_model(&plan, "8x8x1 dense:5:relu dense:4", &set, &err), TARE_OK);
+    assert_int_equal(tare_plan_model(&plan, "784 dense:4", &set, &err), TARE_USAGE);
+    assert_non_null(strstr(err.what, "64"));
+    assert_int_equal(tare_plan_model(&plan, "64 dense:3", &set, &err), TARE_USAGE);
+    assert_non_null(strstr(err.what, "4 classes"));
+}
+
+static void impossible_engines_are_refused(void **state) {
+    (void)state;
+    struct tare_plan plan;
+    tare_plan_defaults(&plan);
+    assert_int_equal(tare_plan_add(&plan, "native", NULL), TARE_OK);
+    assert_int_equal(tare_plan_add(&plan, "native", NULL), TARE_USAGE);
+    assert_int_equal(tare_plan_add(&plan, "litert", NULL), TARE_USAGE);
+    assert_int_equal(tare_plan_add(&plan, "", NULL), TARE_USAGE);
+    assert_int_equal(plan.cell_count, 1);
+}
+
+static void orders_are_permutations_that_repeat(void **state) {
+    (void)state;
+    struct tare_plan plan;
+    struct tare_array a = {0}, b = {0}, c = {0};
+    plan_with(&plan, (const char *[]){"native", NULL}, 1);
+    plan.epochs = 3;
+    plan.batch = 9; /* 101 images: 11 steps, two images are left out of each epoch */
+    assert_int_equal(tare_plan_batches(&a, &plan, 0, 101, NULL), TARE_OK);
+    assert_int_equal(tare_plan_batches(&b, &plan, 0, 101, NULL), TARE_OK);
+    assert_int_equal(tare_plan_batches(&c, &plan, 1, 101, NULL), TARE_OK);
+    assert_int_equal(a.shape[0], 3);
+    assert_int_equal(a.shape[1], 11);
+    assert_int_equal(a.shape[2], 9);
+    assert_memory_equal(a.data, b.data, tare_array_bytes(&a));
+    assert_memory_not_equal(a.data, c.data, tare_array_bytes(&a));
+    assert_memory_not_equal(a.data, (int32_t *)a.data + 99, 99 * sizeof(int32_t));
+    for (int epoch = 0; epoch < 3; epoch++) {
+        char seen[101] = {0};
+        for (int i = 0; i < 99; i++) {
+            int32_t image = ((int32_t *)a.data)[epoch * 99 + i];
+            assert_in_range(image, 0, 100);
+            assert_int_equal(seen[image]++, 0);
+        }
+    }
+    tare_array_free(&a);
+    tare_array_free(&b);
+    tare_array_free(&c);
+    plan.batch = 200;
+    assert_int_equal(tare_plan_batches(&a, &plan, 0, 101, NULL), TARE_USAGE);
+}
+
+static struct tare_array floats(size_t rows, size_t columns, const float *values) {
+    struct tare_array array = {0};
+    assert_int_equal(tare_array_make(&array, TARE_F32, 2, (size_t[]){rows, columns}, NULL),
+                     TARE_OK);
+    memcpy(array.data, values, rows * columns * sizeof *values);
+    return array;
+}
+
+static void grading_counts(void **state) {
+    (void)state;
+    struct tare_grade grade;
+    int32_t answers[] = {1, 0, 2};
+    struct tare_array labels = {.dtype = TARE_I32, .rank = 1, .shape = {3}, .data = answers};
+    /* all negative; a tie, which the first wins; plainly wrong */
+    struct tare_array a = floats(3, 3, (float[]){-9, -1, -5, 7, 7, 7, 5, 1, 2});
+    struct tare_array b = floats(3, 3, (float[]){-9, -1, -5, 7, 7.5f, 7, 5, 1, 2});
+    struct tare_array nan = floats(3, 3, (float[]){0, 1, 0, NAN, 0, 0, 0, 0, 1});
+    struct tare_array fewer = floats(2, 3, (float[]){0, 1, 0, 0, 0, 0});
+    assert_int_equal(tare_grade_logits(&grade, &a, &labels, NULL), TARE_OK);
+    assert_int_equal(grade.correct, 2);
+    assert_int_equal(grade.total, 3);
+    assert_true(grade.finite);
+    assert_int_equal(tare_grade_logits(&grade, &nan, &labels, NULL), TARE_OK);
+    assert_false(grade.finite);
+    assert_int_equal(tare_grade_logits(&grade, &fewer, &labels, NULL), TARE_DATA);
+    double difference;
+    size_t changed;
+    assert_int_equal(tare_compare_logits(&difference, &changed, &a, &b, NULL), TARE_OK);
+    assert_true(difference == 0.5);
+    assert_int_equal(changed, 1);
+    assert_int_equal(tare_compare_logits(&difference, &changed, &a, &fewer, NULL), TARE_DATA);
+    tare_array_free(&a);
+    tare_array_free(&b);
+    tare_array_free(&nan);
+    tare_array_free(&fewer);
+}
+
+static void results_folders_are_checked_first(void **state) {
+    (void)state;
+    struct tare_err err = {0};
+    char *full = tare_path_join(dir, "full"), *file = tare_path_join(dir, "full/file");
+    assert_int_equal(tare_results_open(full, 1000, &err), TARE_OK);
+    assert_int_equal(tare_results_open(full, 1000, &err), TARE_OK); /* still empty */
+    assert_int_equal(tare_results_open(full, (size_t)1 << 62, &err), TARE_IO);
+    assert_non_null(strstr(err.what, "are free"));
+    assert_int_equal(tare_file_write(file, "x", 1, &err), TARE_OK);
+    assert_int_equal(tare_results_open(full, 1000, &err), TARE_USAGE);
+    assert_int_equal(tare_results_open(file, 1000, &err), TARE_IO);
+    free(full);
+    free(file);
+}
+
+static void null_and_native_make_a_report(void **state) {
+    (void)state;
+    struct tare_plan plan;
+    struct tare_summary summary = {0};
+    plan_with(&plan, (const char *[]){"native", NULL}, 2);
+    assert_int_equal(run(&plan, "native", &summary, NULL), TARE_OK);
+    assert_true(summary.complete);
+    assert_int_equal(summary.row_count, 1);
+    assert_int_equal(summary.harness_count, 1);
+    assert_int_equal(tare_summary_failures(&summary), 0);
+    const struct tare_row *row = &summary.rows[0];
+    assert_string_equal(row->engine, "native");
+    assert_int_equal(row->stats[TARE_TRAIN_S].n, 2);
+    assert_true(row->stats[TARE_ACCURACY].median > 0.9); /* bands of light are easy */
+    assert_int_equal(row->total, 100);
+    assert_int_equal(row->rank, 0); /* two runs carry no ranking */
+    tare_summary_free(&summary);
+}
+
+/* What grading must see, beside what the supervisor sees (test_supervise.c). */
+static const struct {
+    const char *name, *reason;
+} graded[] = {{"nanlogits", "not numbers"},    {"wrongshape", "50 rows for 100 test images"},
+              {"nologits", "wrote no logits"}, {"badlogits", ""},
+              {"crash", "signal 11"},          {"hang", "not done within"}};
+#define GRADED (sizeof graded / sizeof graded[0])
+
+static void a_bad_engine_costs_one_cell(void **state) {
+    (void)state;
+    struct tare_plan plan;
+    struct tare_summary summary = {0};
+    const char *names[GRADED + 2] = {"native"};
+    for (size_t i = 0; i < GRADED; i++)
+        names[i + 1] = graded[i].name;
+    plan_with(&plan, names, 2);
+    assert_int_equal(run(&plan, "bad", &summary, NULL), TARE_FAILED);
+    assert_int_equal(summary.row_count, GRADED + 1);
+    assert_int_equal(summary.rows[0].state, TARE_STATE_OK);
+    assert_int_equal(summary.rows[0].stats[TARE_TRAIN_S].n, 2);
+    for (size_t i = 0; i < GRADED; i++) {
+        const struct tare_row *row = &summary.rows[i + 1];
+        if (row->state != TARE_STATE_FAILED || !strstr(row->reason, graded[i].reason) ||
+            !strstr(row->reproduce, graded[i].name))
+            fail_msg("%s: %s: %s (%s)", row->engine, tare_state_name(row->state), row->reason,
+                     row->reproduce);
+    }
+    assert_int_equal(tare_summary_failures(&summary), GRADED);
+    tare_summary_free(&summary);
+}
+
+static void what_is_not_installed_is_skipped(void **state) {
+    (void)state;
+    struct tare_plan plan;
+    struct tare_summary summary = {0};
+    plan_with(&plan, (const char *[]){"nowhere", "native", NULL}, 1);
+    assert_int_equal(run(&plan, "missing", &summary, NULL), TARE_FAILED);
+    assert_int_equal(summary.rows[0].state, TARE_STATE_SKIPPED);
+    assert_non_null(strstr(summary.rows[0].reason, "not installed"));
+    assert_string_equal(summary.rows[0].fix, "make engines");
+    assert_int_equal(summary.rows[1].state, TARE_STATE_OK);
+    tare_summary_free(&summary);
+}
+
+static void an_interrupt_leaves_what_was_measured(void **state) {
+    (void)state;
+    struct tare_plan plan;
+    struct tare_summary summary = {0};
+    volatile sig_atomic_t stop = 1;
+    plan_with(&plan, (const char *[]){"native", NULL}, 2);
+    assert_int_equal(run(&plan, "stopped", &summary, &stop), TARE_INTERRUPTED);
+    assert_false(summary.complete);
+    assert_int_equal(summary.rows[0].stats[TARE_TRAIN_S].n, 0);
+    tare_summary_free(&summary);
+}
+
+static void the_same_seed_gives_the_same_weights(void **state) {
+    (void)state;
+    struct tare_plan plan;
+    struct tare_buf files[2] = {{0}, {0}};
+    for (int i = 0; i < 2; i++) {
+        struct tare_summary summary = {0};
+        plan_with(&plan, (const char *[]){"native", NULL}, 1);
+        assert_int_equal(run(&plan, i ? "seed-b" : "seed-a", &summary, NULL), TARE_OK);
+        struct tare_buf path = {0};
+        tare_buf_printf(&path, "%s/%s/%s/weights.safetensors", dir, i ? "seed-b" : "seed-a",
+                        summary.rows[0].dir);
+        assert_int_equal(tare_file_read(&files[i], path.data, 1 << 20, NULL), TARE_OK);
+        tare_buf_free(&path);
+        tare_summary_free(&summary);
+    }
+    assert_int_equal(files[0].size, files[1].size);
+    assert_memory_equal(files[0].data, files[1].data, files[0].size);
+    tare_buf_free(&files[0]);
+    tare_buf_free(&files[1]);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_default_model_fits_the_data),
+        cmocka_unit_test(impossible_engines_are_refused),
+        cmocka_unit_test(orders_are_permutations_that_repeat),
+        cmocka_unit_test(grading_counts),
+        cmocka_unit_test(results_folders_are_checked_first),
+        cmocka_unit_test(null_and_native_make_a_report),
+        cmocka_unit_test(a_bad_engine_costs_one_cell),
+        cmocka_unit_test(what_is_not_installed_is_skipped),
+        cmocka_unit_test(an_interrupt_leaves_what_was_measured),
+        cmocka_unit_test(the_same_seed_gives_the_same_weights),
+    };
+    return cmocka_run_group_tests_name("campaign", tests, set_up, tear_down);
+}
