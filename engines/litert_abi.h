@@ -45,7 +45,8 @@ typedef struct litert_buffer litert_buffer;
 /* name after LiteRt, result, parameters. An int result is a status: 0 is success. */
 #define LITERT_FUNCTIONS(X)                                                                        \
     X(CreateEnvironment, int, (int n_options, const void *options, litert_environment **))         \
-    X(CreateModelFromFile, int, (litert_environment *, const char *path, litert_model **))         \
+    X(CreateModelFromBuffer, int,                                                                  \
+      (litert_environment *, const void *bytes, size_t size, litert_model **))                     \
     X(DestroyModel, void, (litert_model *))                                                        \
     X(GetNumModelSignatures, int, (litert_model *, size_t *))                                      \
     X(GetModelSignature, int, (litert_model *, size_t index, litert_signature **))                 \

@@ -35,16 +35,21 @@ struct state {
     struct tare_model_plan plan;
 };
 
-/* Turns a library status into ours and releases it. */
+/* Turns a library status into ours and releases it. Its text may quote any bytes of a broken model,
+ * and events are UTF-8, so what is not plain ASCII becomes a question mark. */
 static enum tare_status check(ort_status *status, const char *where, const char *doing,
                               struct tare_err *err) {
     if (status == NULL) {
         return TARE_OK;
     }
-    tare_fail(err, TARE_FAILED, where, "see what ONNX Runtime says on stderr", "%s: %s", doing,
-              ort.GetErrorMessage(status));
+    char says[sizeof err->what];
+    snprintf(says, sizeof says, "%s", ort.GetErrorMessage(status));
     ort.ReleaseStatus(status);
-    return TARE_FAILED;
+    for (char *c = says; *c != '\0'; c++) {
+        *c = *c >= ' ' && *c <= '~' ? *c : '?';
+    }
+    return tare_fail(err, TARE_FAILED, where, "see what ONNX Runtime says on stderr", "%s: %s",
+                     doing, says);
 }
 
 static const char *engine_version(void) {

@@ -23,6 +23,7 @@
 #include "tare/buf.h"
 #include "tare/environment.h"
 #include "tare/protocol.h"
+#include "tare/rng.h"
 #include "tare/supervise.h"
 
 #define IMAGES 7
@@ -271,6 +272,30 @@ static void test_truncated(void **state) {
     free(images);
 }
 
+/* Changed bytes make another model, or none, but never a crash or a hang. */
+static void test_damaged(void **state) {
+    (void)state;
+    need_runtimes();
+    struct tare_rng rng;
+    tare_rng_seed(&rng, 1, TARE_STREAM_TEST);
+    EACH_ENGINE(e) {
+        char *from = vector_path("tiny_batch2", e->ending), *to = folder_path("bad", e->ending);
+        for (size_t round = 0; round < 16; round++) {
+            struct tare_buf bytes = {0};
+            assert_int_equal(tare_file_read(&bytes, from, (size_t)1 << 20, NULL), TARE_OK);
+            for (size_t change = 0; change <= round % 4; change++)
+                bytes.data[tare_rng_below(&rng, bytes.size)] = (char)tare_rng_below(&rng, 256);
+            assert_int_equal(tare_file_write(to, bytes.data, bytes.size, NULL), TARE_OK);
+            tare_buf_free(&bytes);
+            struct result result = run_tiny(e, to, 0);
+            enum tare_event_kind want = result.exit_code == 0 ? TARE_EVENT_BYE : TARE_EVENT_FAIL;
+            assert_int_equal(result.last.kind, want);
+        }
+        free(from);
+        free(to);
+    }
+}
+
 static void test_wrong_models(void **state) {
     (void)state;
     need_runtimes();
@@ -348,8 +373,8 @@ static void test_skips_without_runtime(void **state) {
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
-        TEST(test_logits),       TEST(test_a_wrong_weight_is_seen), TEST(test_truncated),
-        TEST(test_wrong_models), TEST(test_skips_without_runtime),
+        TEST(test_logits),  TEST(test_a_wrong_weight_is_seen), TEST(test_truncated),
+        TEST(test_damaged), TEST(test_wrong_models),           TEST(test_skips_without_runtime),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
