@@ -114,6 +114,11 @@ void tare_content_answers(struct tare_document *document, const struct tare_summ
             "%zu run%s: no interval and no ranking, because which was faster can't be "
             "known from so few; use --runs %d.",
             runs, runs == 1 ? "" : "s", TARE_MIN_RUNS_FOR_INTERVAL);
+    size_t failures = tare_summary_failures(summary);
+    if (failures > 0)
+        tare_document_say(document, TARE_BLOCK_PARAGRAPH,
+                          "%zu cell%s did not work or %s incomplete: see \"What didn't work\".",
+                          failures, failures == 1 ? "" : "s", failures == 1 ? "is" : "are");
     if (!summary->complete)
         tare_document_say(document, TARE_BLOCK_PARAGRAPH,
                           "This experiment is not complete: what follows is what was measured "

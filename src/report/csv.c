@@ -25,10 +25,10 @@ static void text(struct csv *csv, const char *value) {
     struct tare_buf clean = {0};
     separate(csv);
     tare_put_clean(&clean, value);
-    if (clean.size > 0 && strchr("=+-@", clean.data[0]) != NULL)
-        tare_buf_puts(csv->out, "'"); /* or a spreadsheet would run it */
     bool quote = clean.size > 0 && strpbrk(clean.data, ",\"") != NULL;
     tare_buf_puts(csv->out, quote ? "\"" : "");
+    if (clean.size > 0 && strchr("=+-@", clean.data[0]) != NULL)
+        tare_buf_puts(csv->out, "'"); /* or a spreadsheet would run it */
     for (size_t i = 0; i < clean.size; i++)
         tare_buf_append(csv->out, clean.data[i] == '"' ? "\"\"" : &clean.data[i],
                         clean.data[i] == '"' ? 2 : 1);

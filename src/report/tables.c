@@ -51,7 +51,7 @@ static void training_row(struct tare_document *document, const struct tare_summa
         cell_text(document, "–");
     struct tare_buf *engine = tare_document_cell(document);
     tare_put_engine(engine, row);
-    tare_buf_printf(engine, " %s", row->version);
+    tare_buf_printf(engine, "%s%s", row->version[0] != '\0' ? " " : "", row->version);
     cell_text(document, tare_origin_name(row->origin));
     cell_state(document, row);
     cell_seconds(document, row->stats[TARE_TRAIN_S]);
@@ -106,19 +106,18 @@ static void training(struct tare_document *document, const struct tare_summary *
             continue;
         tare_document_say(document, TARE_BLOCK_HEADING, "%s", tracks[t].heading);
         tare_document_table(document,
-                            "rank|engine|source|state|training|times the fastest|test accuracy|one "
-                            "net on this test set, %",
+                            "rank|engine|source|state|training|times the fastest|test accuracy|"
+                            "Wilson's 95 % interval, %",
                             "rlllrrrr");
         for (size_t i = 0; i < summary->row_count; i++)
             if (summary->rows[i].track == tracks[t].track)
                 training_row(document, summary, i);
         say_unranked(document, summary, tracks[t].track);
     }
-    tare_document_say(
-        document, TARE_BLOCK_PARAGRAPH,
-        "Each number is the median over the runs: with its 95 %% interval in ( … ), or "
-        "with the range of fewer than 6 runs in […]. Training is first step to final "
-        "weights. The last column is Wilson's 95 %% interval of the median run.");
+    tare_document_say(document, TARE_BLOCK_PARAGRAPH,
+                      "Each number is the median over the runs: with its 95 %% interval in (…), or "
+                      "with the range of fewer than 6 runs in […]. Training is first step to final "
+                      "weights. Wilson's interval is that of the median run over the test images.");
 }
 
 /* A call that isn't the table's own; the first call of each is told apart. */
