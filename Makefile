@@ -46,7 +46,7 @@ PROGRAMS := $(BUILD)/tare $(BUILD)/tare-launch $(C_ENGINE_PROGRAMS)
 TEST_NAMES := $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
 TEST_PROGRAMS := $(TEST_NAMES:%=$(BUILD)/test_%)
 # One program, many names: tests/bad_engines/bad.c does what the name it is called by says.
-BAD_NAMES := $(shell sed -n 's/^    X(\([a-z_]*\),.*/\1/p' tests/bad_engines/bad.c 2>/dev/null)
+BAD_NAMES := $(shell sed -n 's/^    X.\([a-z_]*\),.*/\1/p' tests/bad_engines/bad.c 2>/dev/null)
 BAD_ENGINES := $(BAD_NAMES:%=$(BUILD)/bad_engines/tare-engine-%)
 EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
 

@@ -2,7 +2,7 @@
 
 Copy it to NAME_engine.py (never to the name of a package: it would be imported in its place),
 replace the hooks, and add it to scripts/python-engines.sh. tare_engine.py calls them in the order
-below, and owns the clock, the protocol and the files. `tests/conformance NAME` is the judge.
+below, and owns the clock, the protocol and the files. build/san/test_conformance NAME is the judge.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """The code a user writes after TensorFlow's "TensorFlow 2 quickstart for beginners".
 
-Only net, optimiser, batch, epochs and data source differ from it; doc/tutorials.md has the list.
+Only net, optimiser, batch, epochs and data source differ from it; doc/method.md has the list.
 Nothing in here knows of tare: keras_engine.py calls these functions and holds the stopwatch.
 """
 

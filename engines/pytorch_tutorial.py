@@ -1,6 +1,6 @@
 """The code a user writes after PyTorch's "Learn the Basics", quickstart.
 
-Only net, optimiser, batch, epochs and data source differ from it; doc/tutorials.md has the list.
+Only net, optimiser, batch, epochs and data source differ from it; doc/method.md has the list.
 Nothing in here knows of tare: pytorch_engine.py calls these functions and holds the stopwatch.
 """
 

@@ -14,7 +14,9 @@ build=$1
 shift
 mkdir -p "$build" || exit 3
 for engine in "$@"; do
+    script=engines/${engine}_engine.py
     case $engine in
+    template) environment=tensorflow script=engines/TEMPLATE.py ;; # numpy is all it needs
     keras) environment=tensorflow ;;
     pytorch) environment=torch ;;
     *)
@@ -28,7 +30,7 @@ for engine in "$@"; do
     {
         printf '#!/usr/bin/env bash\n'
         printf 'python=%q\n' "$python"
-        printf 'script=%q\n' "$PWD/engines/${engine}_engine.py"
+        printf 'script=%q\n' "$PWD/$script"
         cat <<'WRAPPER'
 [ -x "$python" ] && exec "$python" -u "$script" "$@"
 WRAPPER

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "record.h"
+#include "lab/record.h"
 #include "tare/buf.h"
 #include "tare/clock.h"
 

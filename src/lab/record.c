@@ -1,5 +1,5 @@
 /* record.c: what happened, as JSON: the experiment's line and one line per job. */
-#include "record.h"
+#include "lab/record.h"
 
 #include <math.h>
 #include <string.h>

@@ -8,7 +8,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "record.h"
+#include "lab/record.h"
 #include "tare/buf.h"
 
 static enum tare_status append_line(const char *path, const char *line, size_t size,

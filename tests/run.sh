@@ -1,0 +1,89 @@
+#!/bin/sh
+# run.sh quick|all: runs the tests and prints what each suite printed in short; `make quick` and
+# `make test` build what it needs first.
+#
+# quick: everything that needs no framework.  all: that, and the real frameworks.
+# A suite is a cmocka program (build/san/test_*), a golden test of the command line (tests/cli) or a
+# check of the tree. Each has a time-out; a suite that is killed has failed. Ends with one line of
+# counts; the exit code is 1 when anything failed.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+mode=${1:-quick}
+san=$PWD/build/san
+log=$(mktemp -d)
+trap 'rm -rf "$log"' EXIT
+trap 'exit 130' INT TERM
+passed=0 failed=0 skipped=0
+
+# The cache of the tests is their own, so that no test sees what another run prepared; the
+# environments of the frameworks are found through build/environments.
+cache=$log/cache
+mkdir "$cache"
+
+# suite NAME TIMEOUT COMMAND…: one cmocka program, counted test by test.
+suite() {
+    name=$1 limit=$2
+    shift 2
+    timeout -k 5 "$limit" "$@" >"$log/$name" 2>&1
+    code=$?
+    ok=$(grep -c '^\[       OK \]' "$log/$name")
+    bad=$(grep -c '^\[  FAILED  \] [a-z]' "$log/$name")
+    not=$(grep -c '^\[  SKIPPED \] [a-z]' "$log/$name")
+    bad=$((bad / 2)) not=$((not / 2)) # cmocka names each of these twice
+    if [ $code -ne 0 ] && [ $bad -eq 0 ]; then
+        bad=1 # crashed, leaked, or ran out of time
+    fi
+    passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + not))
+    printf '%-28s %3d passed %3d failed %3d skipped\n' "$name" "$ok" "$bad" "$not"
+    grep '^lacks:' "$log/$name" | sort -u | sed 's/^/    /'
+    if [ $bad -gt 0 ]; then
+        [ $code -eq 124 ] && echo "    ran out of its $limit s"
+        sed 's/^/    /' "$log/$name" | tail -n 60
+    fi
+}
+
+# check NAME COMMAND…: one test that is a command.
+check() {
+    name=$1
+    shift
+    if "$@" >"$log/$name" 2>&1; then
+        passed=$((passed + 1))
+        printf '%-28s   1 passed\n' "$name"
+    else
+        failed=$((failed + 1))
+        printf '%-28s   1 FAILED\n' "$name"
+        sed 's/^/    /' "$log/$name" | tail -n 60
+    fi
+}
+
+check arrows scripts/check-arrows.sh
+check format make --no-print-directory -s check-format
+for program in "$san"/test_*; do
+    case $program in *.d) continue ;; esac
+    name=${program##*/test_}
+    case $name in runtimes) continue ;; esac # with the frameworks, below
+    XDG_CACHE_HOME=$cache TARE_ENGINE_PATH=$san/bad_engines suite "$name" 120 "$program"
+done
+for golden in tests/cli/*.sh; do
+    check "cli/$(basename "$golden" .sh)" tests/cli/golden "$golden"
+done
+
+if [ "$mode" = all ]; then
+    export TARE_ENGINE_PATH=$PWD/build
+    suite runtimes 120 "$san/test_runtimes"
+    scripts/python-engines.sh build/test-engines template
+    for engine in litert onnxruntime; do
+        suite "conformance-$engine" 120 "$san/test_conformance" "$engine"
+    done
+    TARE_ENGINE_PATH=build/test-engines suite conformance-template 120 "$san/test_conformance" template
+    for engine in keras pytorch; do
+        suite "conformance-$engine" 400 "$san/test_conformance" "$engine"
+    done
+    for script in tests/frameworks/*.sh; do
+        check "frameworks/$(basename "$script" .sh)" timeout -k 5 600 "$script"
+    done
+fi
+
+echo
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
