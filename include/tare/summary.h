@@ -7,9 +7,9 @@
  *                summary.rows[i].stats[TARE_TRAIN_S].median);
  *     tare_summary_free(&summary);
  *
- * A row is one cell of the plan over all its runs. Every string and list belongs to the summary;
- * strings are never NULL and come from engines as they are: whoever shows them escapes them.
- * A statistic without any value has n = 0 and NaN. Method: doc/statistics.md.
+ * A row is one cell of the plan over all its runs. Strings and lists belong to the summary; strings
+ * are never NULL and come from engines as they are: whoever shows them escapes them. A statistic
+ * without any value has n = 0 and NaN. Method: doc/statistics.md.
  */
 #ifndef TARE_SUMMARY_H
 #define TARE_SUMMARY_H
@@ -31,20 +31,16 @@
     X(CONTROLLED, "controlled") /* same weights, order, constants and threads */                   \
     X(HARNESS, "harness")       /* the null engine: what tare itself costs */                      \
     X(DEPLOYMENT, "deployment") /* runtimes that run an exported file; joined to its row */
-
 enum tare_track {
 #define X(id, name) TARE_TRACK_##id,
     TARE_TRACK_LIST(X)
 #undef X
 };
 
-/* Where a number comes from. */
+/* Where a number comes from: a real framework measured here, tare's own engine measured here, the
+ * null engine, which does no work, or somebody else's figure. */
 #define TARE_ORIGIN_LIST(X)                                                                        \
-    X(LIVE, "live")       /* a real framework, measured here */                                    \
-    X(NATIVE, "native")   /* tare's own engine, measured here */                                   \
-    X(HARNESS, "harness") /* the null engine: no work at all */                                    \
-    X(QUOTED, "quoted")   /* somebody else's figure */
-
+    X(LIVE, "live") X(NATIVE, "native") X(HARNESS, "harness") X(QUOTED, "quoted")
 enum tare_origin {
 #define X(id, name) TARE_ORIGIN_##id,
     TARE_ORIGIN_LIST(X)
@@ -66,7 +62,6 @@ enum tare_origin {
     X(PEAK_RSS_BYTES, "peak_rss_bytes")                                                            \
     X(CPU_OVER_WALL, "cpu_over_wall") /* CPU time over wall time of the process */                 \
     X(LAST_LOSS, "last_loss")         /* mean training loss of the last epoch, nats */
-
 enum tare_measure {
 #define X(id, name) TARE_##id,
     TARE_MEASURE_LIST(X)
@@ -78,23 +73,19 @@ struct tare_named_stat {
     const char *name;
     struct tare_stat stat;
 };
-
 struct tare_call { /* one way to infer, seconds per call */
     const char *call;
     size_t batch;
     bool first;
     struct tare_stat seconds;
 };
-
 struct tare_setting {
     const char *name, *value;
 };
-
 struct tare_user_code {
     const char *name; /* "train", "export" */
     size_t lines, statements;
 };
-
 struct tare_check { /* an exported file run over the test set by a runtime */
     const char *runtime, *version, *fix, *reproduce, *dir;
     const char *reason; /* of state */
@@ -119,19 +110,16 @@ struct tare_row {
     enum tare_track track;
     enum tare_origin origin;
     size_t threads, batch;
-
     enum tare_cell_state state;
     const char *reason, *fix, *reproduce; /* of the first job in that state; reason counts them */
     const char *dir;                      /* of the first run; "" when there is none */
     size_t runs_done;                     /* jobs found in the samples, whatever became of them */
     bool complete;                        /* as many as planned, or given up on: skipped, failed */
-
     struct tare_stat stats[TARE_MEASURE_COUNT]; /* over the runs that measured something */
     size_t correct, total;                      /* of the run with the (lower) median accuracy */
     double wilson_lo, wilson_hi;                /* its 95 % interval over images */
     const char *infer_call;                     /* the call behind infer_10000_s and infer_one_s */
-
-    struct tare_named_stat *phases, *metrics; /* seconds; what the framework itself reports */
+    struct tare_named_stat *phases, *metrics;   /* seconds; what the framework itself reports */
     size_t phase_count, metric_count;
     struct tare_call *calls;
     size_t call_count;
@@ -141,7 +129,6 @@ struct tare_row {
     size_t export_count;
     struct tare_user_code *code;
     size_t code_count;
-
     size_t rank;          /* from 1, shared where neighbours can't be told apart; 0: unranked */
     const char *unranked; /* why, when rank is 0 */
 };
@@ -207,7 +194,6 @@ size_t tare_summary_failures(const struct tare_summary *summary);
 const char *tare_track_name(enum tare_track track);
 const char *tare_origin_name(enum tare_origin origin);
 const char *tare_measure_name(enum tare_measure measure);
-
 /* How an engine is called in a report ("keras" → "Keras"; an unknown name is its own title), and
  * where its numbers come from. */
 const char *tare_engine_title(const char *engine);

@@ -268,7 +268,7 @@ static void settings(struct tare_document *document, const struct tare_summary *
         cell_engine(document, row);
         cell_text(document, tare_track_name(row->track));
         struct tare_buf *out = tare_document_cell(document);
-        tare_buf_printf(out, "threads=%zu", row->threads);
+        tare_buf_printf(out, "CPUs allowed=%zu", row->threads);
         for (size_t s = 0; s < row->setting_count; s++)
             tare_buf_printf(out, ", %s=%s", row->settings[s].name, row->settings[s].value);
         out = tare_document_cell(document);
