@@ -95,7 +95,6 @@ struct tare_check { /* an exported file run over the test set by a runtime */
     double max_abs_diff;         /* largest over the runs, of a logit; NaN when not compared */
     double changed_answers;      /* largest over the runs; NaN when not compared */
 };
-
 struct tare_export {
     const char *format, *exporter;
     const char *path; /* of the first run; relative to the results folder */
@@ -163,7 +162,6 @@ struct tare_experiment {
         bool quick;
     } plan;
 };
-
 struct tare_summary {
     struct tare_experiment experiment;
     struct tare_row *rows; /* tutorial, then controlled, each in the plan's order; then harness */
