@@ -1,5 +1,6 @@
 /* cmd_compare.c: tare compare: plans the experiment, checks that it can be carried out, runs it and
  * prints the report. The work itself is in src/lab and src/report. */
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,8 +178,12 @@ static enum tare_status print_report(const char *dir, bool json, struct tare_err
     if (status == TARE_OK && text.failed)
         status = tare_fail(err, TARE_MEMORY, dir, NULL, "no memory for the report");
     cli_progress_end();
-    if (status == TARE_OK)
+    if (status == TARE_OK) {
         fwrite(text.data, 1, text.size, stdout);
+        fflush(stdout);
+        fprintf(stderr, "everything is in %s: report.md, report.json, report.csv, samples.jsonl\n",
+                dir);
+    }
     tare_buf_free(&text);
     tare_summary_free(&summary);
     free(path);
@@ -265,7 +270,7 @@ static int run(int argc, char **argv, const struct cli_command *command) {
                         .threads = (size_t)cli_cpus(),
                         .lr = 1e-3,
                         .timeout_s = TARE_DEFAULT_TIMEOUT_S};
-    size_t runs = 0, epochs = 0;
+    size_t runs = SIZE_MAX, epochs = SIZE_MAX; /* not given: it depends on --quick */
     const struct cli_option options[] = {
         {"engines", CLI_TEXT, &o.engines, "LIST",
          "of these engines: keras,pytorch,native,null (default: the first three)", 0},
@@ -303,8 +308,8 @@ static int run(int argc, char **argv, const struct cli_command *command) {
         cli_print_setup();
         return 0;
     }
-    o.runs = runs ? runs : o.quick ? 1 : o.runs;
-    o.epochs = epochs ? epochs : o.quick ? 1 : o.epochs;
+    o.runs = runs != SIZE_MAX ? runs : o.quick ? 1 : o.runs;
+    o.epochs = epochs != SIZE_MAX ? epochs : o.quick ? 1 : o.epochs;
     if (status == TARE_OK)
         status = compare(&o, argc, argv, &err);
     return status == TARE_OK ? 0 : cli_fail(&err);

@@ -12,24 +12,25 @@
 static const char *const formats[] = {"text", "markdown", "csv", "json"};
 #define FORMAT_COUNT (sizeof formats / sizeof formats[0])
 
-static enum tare_status render(struct tare_buf *out, const struct tare_summary *summary,
-                               const char *format, struct tare_err *err) {
+static enum tare_status check_format(const char *format, struct tare_err *err) {
+    for (size_t i = 0; i < FORMAT_COUNT; i++)
+        if (strcmp(format, formats[i]) == 0)
+            return TARE_OK;
+    const char *near = tare_nearest_word(format, formats, FORMAT_COUNT);
+    return tare_fail(err, TARE_USAGE, "--format", near ? near : "text, markdown, csv or json",
+                     "there is no format \"%.40s\"", format);
+}
+
+static void render(struct tare_buf *out, const struct tare_summary *summary, const char *format) {
     struct tare_report_options options = {.width = (size_t)cli_width(), .colour = cli_colour()};
-    if (strcmp(format, "text") == 0)
-        tare_report_text(out, summary, &options);
-    else if (strcmp(format, "markdown") == 0)
+    if (strcmp(format, "markdown") == 0)
         tare_report_markdown(out, summary);
     else if (strcmp(format, "csv") == 0)
         tare_report_csv(out, summary);
     else if (strcmp(format, "json") == 0)
         tare_report_json(out, summary);
-    else {
-        const char *near = tare_nearest_word(format, formats, FORMAT_COUNT);
-        return tare_fail(err, TARE_USAGE, "--format", near ? near : "text, markdown, csv or json",
-                         "there is no format \"%.40s\"", format);
-    }
-    return out->failed ? tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory for the report")
-                       : TARE_OK;
+    else
+        tare_report_text(out, summary, &options);
 }
 
 static enum tare_status report(const char *dir, const char *format, struct tare_err *err) {
@@ -39,7 +40,9 @@ static enum tare_status report(const char *dir, const char *format, struct tare_
     enum tare_status status = path ? tare_summary_read(&summary, path, err)
                                    : tare_fail(err, TARE_MEMORY, dir, NULL, "no memory");
     if (status == TARE_OK)
-        status = render(&out, &summary, format ? format : "text", err);
+        render(&out, &summary, format ? format : "text");
+    if (status == TARE_OK && out.failed)
+        status = tare_fail(err, TARE_MEMORY, dir, NULL, "no memory for the report");
     if (status == TARE_OK && !format) /* without --format: the files are made again too */
         status = tare_report_write_all(dir, &summary, err);
     if (status == TARE_OK)
@@ -66,6 +69,8 @@ static int run(int argc, char **argv, const struct cli_command *command) {
     if (status == TARE_OK && args.count != 1)
         status = tare_fail(&err, TARE_USAGE, NULL, "tare report results/2026-01-31T12-00-00Z",
                            "name one results folder");
+    if (status == TARE_OK && format)
+        status = check_format(format, &err);
     if (status == TARE_OK)
         status = report(args.words[0], json ? "json" : format, &err);
     return status == TARE_OK ? 0 : cli_fail(&err);

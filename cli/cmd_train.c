@@ -155,7 +155,12 @@ static enum tare_status train(const struct options *o, struct tare_err *err) {
     plan.batch = o->batch;
     plan.seed = o->seed;
     plan.lr = o->lr;
+    char *program =
+        NULL; /* looked for first: a wrong name should not cost the loading of the data */
     enum tare_status status = tare_plan_add(&plan, o->engine, err);
+    if (status == TARE_OK)
+        status = tare_engine_find(&program, o->engine, err);
+    free(program);
     if (status == TARE_OK)
         status = cli_load_data(&set, o->data, o->no_download, o->data == NULL, err);
     if (status == TARE_OK)

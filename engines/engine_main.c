@@ -349,7 +349,18 @@ static enum tare_status read_job(struct tare_job *job, struct tare_err *err) {
     return status;
 }
 
-static int finish(enum tare_status status, const struct tare_err *err) {
+/* A message that was cut may end inside a character, and a library may say anything: what is not
+ * ASCII becomes '?', so that the event is always valid JSON. */
+static void make_ascii(char *text) {
+    for (; *text; text++)
+        if ((unsigned char)*text >= 0x80)
+            *text = '?';
+}
+
+static int finish(enum tare_status status, struct tare_err *err) {
+    make_ascii(err->what);
+    make_ascii(err->where);
+    make_ascii(err->hint);
     if (status == TARE_OK)
         emit(json_pack("{s:s}", "event", "bye"));
     else if (skipping)

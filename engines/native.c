@@ -107,7 +107,7 @@ static enum tare_status build(void **state, struct tare_work *work, struct tare_
     if (native->f32)
         tare_trainer_set_params_f32(native->f32, work->params);
     tare_engine_setting("precision", job->precision);
-    tare_engine_setting("threads", "1");
+    tare_engine_setting("threads_used", "1");
     tare_engine_infer_call("tare_trainer_infer");
     *state = native;
     return TARE_OK;

@@ -44,7 +44,7 @@ suite() {
 
 # check NAME COMMAND…: one test that is a command.
 check() {
-    name=$1
+    name=$(echo "$1" | tr / -)
     shift
     if "$@" >"$log/$name" 2>&1; then
         passed=$((passed + 1))
@@ -65,7 +65,7 @@ for program in "$san"/test_*; do
     XDG_CACHE_HOME=$cache TARE_ENGINE_PATH=$san/bad_engines suite "$name" 120 "$program"
 done
 for golden in tests/cli/*.sh; do
-    check "cli/$(basename "$golden" .sh)" tests/cli/golden "$golden"
+    check "cli/$(basename "$golden" .sh)" timeout -k 5 120 tests/cli/golden "$golden"
 done
 
 if [ "$mode" = all ]; then

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lab/record.h"
 #include "tare/buf.h"
@@ -159,6 +160,15 @@ static void not_installed(struct tare_job_result *result, const struct tare_err 
              result->cell.engine);
 }
 
+/* A path inside the current folder as seen from there: shorter to copy, and the same on every
+ * machine. Others stay whole. */
+static const char *from_here(const char *path) {
+    char here[TARE_MAX_PATH];
+    size_t size = getcwd(here, sizeof here) ? strlen(here) : 0;
+    bool inside = size > 0 && strncmp(path, here, size) == 0 && path[size] == '/';
+    return inside ? path + size + 1 : path;
+}
+
 static enum tare_status launch(struct state *s, struct tare_job_result *result, const char *program,
                                const char *job_dir, struct tare_err *err) {
     struct tare_campaign *c = s->campaign;
@@ -168,7 +178,8 @@ static enum tare_status launch(struct state *s, struct tare_job_result *result, 
         !put_path(log_path, job_dir, "stderr.log"))
         return tare_fail(err, TARE_USAGE, job_dir, "choose a shorter --out",
                          "the path is too long");
-    snprintf(result->reproduce, sizeof result->reproduce, "%s < %s", program, job_path);
+    snprintf(result->reproduce, sizeof result->reproduce, "%s < %s", from_here(program),
+             from_here(job_path));
     struct tare_launch how = {.program = program,
                               .engine = result->cell.engine,
                               .job_path = job_path,

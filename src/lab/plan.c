@@ -53,7 +53,8 @@ enum tare_status tare_plan_add(struct tare_plan *x, const char *engine, struct t
             return tare_fail(err, TARE_USAGE, engine, NULL, "is named twice");
     struct tare_cell *cell = &x->cells[x->cell_count];
     if (engine[0] == '\0' || strlen(engine) >= sizeof cell->engine)
-        return tare_fail(err, TARE_USAGE, engine, NULL, "is not an engine's name");
+        return tare_fail(err, TARE_USAGE, "--engines", "tare doctor lists the engines",
+                         "\"%.80s\" is not an engine's name", engine);
     *cell = (struct tare_cell){0};
     snprintf(cell->engine, sizeof cell->engine, "%s", engine);
     snprintf(cell->track, sizeof cell->track, "%s", track);
@@ -78,6 +79,9 @@ enum tare_status tare_plan_model(struct tare_plan *x, const char *text,
         return tare_fail(err, TARE_USAGE, "--model", "end the model with one output per class",
                          "has %zu outputs, %s has %zu classes", x->net.n_out, set->title,
                          set->classes);
+    if (x->batch > images->shape[0])
+        return tare_fail(err, TARE_USAGE, "--batch", "a smaller batch",
+                         "%zu images don't fill one batch of %zu", images->shape[0], x->batch);
     tare_net_text(x->model, &x->net);
     return TARE_OK;
 }

@@ -202,9 +202,16 @@ static void say_warnings(struct tare_document *document, const struct tare_summa
                           summary->torn_line);
 }
 
-void tare_content_limits(struct tare_document *document, const struct tare_summary *summary) {
+void tare_content_limits(struct tare_document *document, const struct tare_summary *summary,
+                         enum tare_detail detail) {
     tare_document_say(document, TARE_BLOCK_HEADING, "What to keep in mind");
     say_warnings(document, summary);
+    if (detail == TARE_DETAIL_BRIEF) {
+        tare_document_say(document, TARE_BLOCK_BULLET,
+                          "report.md in the results folder has the rest: inference call by call, "
+                          "phases, settings, where every file went, and the limits of all this.");
+        return;
+    }
     const char *const limits[] = {
         "One small net on one machine: nothing here says how a framework does on large ones, on "
         "other processors, or on a GPU.",
@@ -243,10 +250,11 @@ static void say_head(struct tare_document *document, const struct tare_summary *
     tare_buf_puts(out, " test images.");
 }
 
-void tare_document_fill(struct tare_document *document, const struct tare_summary *summary) {
+void tare_document_fill(struct tare_document *document, const struct tare_summary *summary,
+                        enum tare_detail detail) {
     say_head(document, summary);
     tare_content_answers(document, summary);
-    tare_content_tables(document, summary);
+    tare_content_tables(document, summary, detail);
     tare_content_problems(document, summary);
-    tare_content_limits(document, summary);
+    tare_content_limits(document, summary, detail);
 }

@@ -51,8 +51,12 @@ struct tare_buf *tare_document_cell(struct tare_document *document);
 bool tare_document_is_whole(const struct tare_document *document);
 void tare_document_free(struct tare_document *document);
 
-/* Everything a report says. */
-void tare_document_fill(struct tare_document *document, const struct tare_summary *summary);
+/* A terminal shows what a reader asks first; report.md has everything. */
+enum tare_detail { TARE_DETAIL_BRIEF, TARE_DETAIL_FULL };
+
+/* What a report says, in that detail. */
+void tare_document_fill(struct tare_document *document, const struct tare_summary *summary,
+                        enum tare_detail detail);
 
 /* ---- numbers and texts, the same in every place
  * --------------------------------------------------

@@ -70,7 +70,7 @@ static void put_block(struct tare_buf *out, const struct tare_block *block) {
 
 void tare_report_markdown(struct tare_buf *buf, const struct tare_summary *summary) {
     struct tare_document document = {0};
-    tare_document_fill(&document, summary);
+    tare_document_fill(&document, summary, TARE_DETAIL_FULL);
     buf->failed = buf->failed || !tare_document_is_whole(&document);
     for (size_t i = 0; i < document.count && !buf->failed; i++) {
         enum tare_block_kind kind = document.blocks[i].kind;

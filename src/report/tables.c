@@ -65,6 +65,59 @@ static void training_row(struct tare_document *document, const struct tare_summa
     }
 }
 
+static void put_exports(struct tare_buf *out, const struct tare_row *row) {
+    for (size_t e = 0; e < row->export_count; e++) {
+        const struct tare_export *export = &row->exports[e];
+        tare_buf_printf(out, "%s.%s ", e > 0 ? ", " : "", export->format);
+        tare_put_bytes(out, (double)export->bytes);
+        for (size_t c = 0; c < export->check_count; c++) {
+            if (isnan(export->checks[c].max_abs_diff))
+                continue;
+            tare_buf_puts(out, " ±");
+            tare_put_number(out, 'e', 0, export->checks[c].max_abs_diff);
+        }
+    }
+    if (row->export_count == 0)
+        tare_buf_puts(out, "–");
+}
+
+/* One line per engine: the medians that a reader asks for first. */
+static void overview(struct tare_document *document, const struct tare_summary *summary) {
+    tare_document_say(document, TARE_BLOCK_HEADING, "At a glance");
+    tare_document_table(document,
+                        "engine|track|training|test accuracy (95 %)|all test images|one image|"
+                        "start-up|peak memory|exported",
+                        "llrrrrrrl");
+    for (size_t i = 0; i < summary->row_count; i++) {
+        const struct tare_row *row = &summary->rows[i];
+        cell_engine(document, row);
+        cell_text(document, tare_track_name(row->track));
+        if (row->state == TARE_STATE_OK || row->stats[TARE_TRAIN_S].n > 0)
+            tare_put_seconds(tare_document_cell(document), row->stats[TARE_TRAIN_S].median);
+        else
+            cell_text(document, tare_state_name(row->state));
+        struct tare_buf *accuracy = tare_document_cell(document);
+        tare_put_percent_stat(accuracy,
+                              (struct tare_stat){.median = row->stats[TARE_ACCURACY].median});
+        if (row->total > 0) {
+            tare_buf_puts(accuracy, " (");
+            tare_put_number(accuracy, 'f', 1, row->wilson_lo * 100);
+            tare_buf_puts(accuracy, "…");
+            tare_put_number(accuracy, 'f', 1, row->wilson_hi * 100);
+            tare_buf_puts(accuracy, ")");
+        }
+        tare_put_seconds(tare_document_cell(document), row->stats[TARE_INFER_10000_S].median);
+        tare_put_seconds(tare_document_cell(document), row->stats[TARE_INFER_ONE_S].median);
+        tare_put_seconds(tare_document_cell(document), row->stats[TARE_STARTUP_S].median);
+        tare_put_bytes(tare_document_cell(document), row->stats[TARE_PEAK_RSS_BYTES].median);
+        put_exports(tare_document_cell(document), row);
+    }
+    tare_document_say(document, TARE_BLOCK_PARAGRAPH,
+                      "Medians of %zu run%s; ± is the largest difference of a logit between the "
+                      "exported file, run in C, and the framework. Intervals and ranks follow.",
+                      summary->experiment.plan.runs, summary->experiment.plan.runs == 1 ? "" : "s");
+}
+
 /* Why the unranked rows of a track are unranked, each reason once. */
 static void say_unranked(struct tare_document *document, const struct tare_summary *summary,
                          enum tare_track track) {
@@ -362,15 +415,24 @@ static void machine(struct tare_document *document, const struct tare_summary *s
     tare_document_say(document, TARE_BLOCK_CODE, "%s", e->command);
 }
 
-void tare_content_tables(struct tare_document *document, const struct tare_summary *summary) {
+void tare_content_tables(struct tare_document *document, const struct tare_summary *summary,
+                         enum tare_detail detail) {
+    bool full = detail == TARE_DETAIL_FULL;
+    overview(document, summary);
     training(document, summary);
-    inference(document, summary);
-    resources(document, summary);
+    if (full) {
+        inference(document, summary);
+        resources(document, summary);
+    }
     deployment(document, summary);
     user_code(document, summary);
-    settings(document, summary);
-    harness(document, summary);
+    if (full) {
+        settings(document, summary);
+        harness(document, summary);
+    }
     quoted(document);
-    files(document, summary);
-    machine(document, summary);
+    if (full) {
+        files(document, summary);
+        machine(document, summary);
+    }
 }

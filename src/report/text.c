@@ -247,7 +247,7 @@ void tare_report_text(struct tare_buf *buf, const struct tare_summary *summary,
         .width = width < MIN_WIDTH ? MIN_WIDTH : width,
         .colour = options != NULL && options->colour,
     };
-    tare_document_fill(&document, summary);
+    tare_document_fill(&document, summary, TARE_DETAIL_BRIEF);
     buf->failed = buf->failed || !tare_document_is_whole(&document);
     for (size_t i = 0; i < document.count && !buf->failed; i++) {
         const struct tare_block *block = &document.blocks[i];

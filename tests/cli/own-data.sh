@@ -1,0 +1,31 @@
+# A user's own net and data, all the way: compare, report, train, predict. Figures are left out: they
+# are measured.
+mkdir mine
+bytes() { i=0; while [ $i -lt "$1" ]; do printf '\000\000\377\377\377\377\000\000'; i=$((i + 1)); done; }
+labels() { i=0; while [ $i -lt "$1" ]; do printf '\000\001'; i=$((i + 1)); done; }
+for part in train:100:'\144' t10k:50:'\062'; do
+    name=${part%%:*}; rest=${part#*:}; pairs=${rest%%:*}; pairs=$((pairs / 2)); count=${rest#*:}
+    { printf "\\000\\000\\010\\003\\000\\000\\000$count\\000\\000\\000\\002\\000\\000\\000\\002"; bytes $pairs; } > mine/$name-images-idx3-ubyte
+    { printf "\\000\\000\\010\\001\\000\\000\\000$count"; labels $pairs; } > mine/$name-labels-idx1-ubyte
+done
+tare compare --data mine --engines native --runs 2 --epochs 2 --batch 10 --out first > table.txt 2> messages.txt || echo "exit $?"
+ls first
+wc -l < first/samples.jsonl
+mkdir again && cp first/samples.jsonl again
+tare report again > again.txt || echo "exit $?"
+for file in report.md report.json report.csv; do cmp first/$file again/$file && echo "$file: same bytes"; done
+cmp table.txt again.txt && echo "table: same bytes"
+t tare compare --data mine --engines native --out first
+t tare compare --data mine --engines native --out /proc/nowhere
+t tare compare --data mine --engines native --model "5 dense:2"
+t tare compare --data mine --engines native --model "4 dnse:2"
+t tare compare --data mine --engines native --batch 1000 --out unmade
+tare compare --data mine --engines crash,native --runs 1 --epochs 1 --batch 10 --out second > table2.txt 2> messages2.txt
+echo "exit $?"
+grep -o 'crash (controlled): .*' messages2.txt
+tare compare --data mine --dry-run --no-download --engines native --runs 2 --batch 10 --threads 1 --out third | sed 's/^estimate.*/estimate …/'
+ls
+t tare train -o bands.safetensors --data mine --batch 10 --epochs 2 --json > train.json
+sed 's/"train_s":[^,]*/"train_s":…/' train.json
+t tare report again --format csv > rows.csv
+head -c 40 rows.csv
