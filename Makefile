@@ -113,8 +113,8 @@ clean-env:
 
 compare:
 	@scripts/packages.sh run
-	@$(MAKE) --no-print-directory -s -j$$(nproc) all
-	@$(MAKE) --no-print-directory -s engines
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all >&2
+	@$(MAKE) --no-print-directory -s engines >&2
 	@$(BUILD)/tare compare $(ARGS)
 
 # ---- tests ------------------------------------------------------------------------------------
@@ -150,8 +150,11 @@ fuzz:
 	@scripts/packages.sh --check build test
 	@$(MAKE) --no-print-directory -s -f tests/fuzz/fuzz.mk SECONDS=$(SECONDS) fuzz
 
-bench-harness: all
-	@bench/harness.sh $(BUILD)
+$(BUILD)/bench_%: $(BUILD)/obj/bench/%.o $(LIB)
+	@echo "  LINK $@"
+	$(Q)$(LINK) $^ $(LDLIBS) -o $@
+bench-harness: all $(BUILD)/bench_harness
+	@$(BUILD)/bench_harness
 
 # ---- the rest ---------------------------------------------------------------------------------
 C_FILES = $(shell git ls-files '*.c' '*.h' '*.cc' 2>/dev/null)

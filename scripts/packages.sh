@@ -10,7 +10,7 @@ set -eu
 
 build="build-essential pkg-config libjansson-dev zlib1g-dev libpng-dev libzip-dev nettle-dev libcurl4-gnutls-dev|libcurl4-openssl-dev"
 run="python3 python3-venv dataset-fashion-mnist ca-certificates"
-test="libcmocka-dev libmicrohttpd-dev clang libclang-rt-14-dev clang-format git"
+test="libcmocka-dev libmicrohttpd-dev clang libclang-rt-14-dev clang-format git jq locales procps"
 
 check=no
 if [ "${1:-}" = --check ]; then

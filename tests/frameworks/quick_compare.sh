@@ -1,0 +1,40 @@
+#!/bin/sh
+# The whole way on the real MNIST, with every engine, as `tare compare --quick`: rows, accuracy,
+# exports and their parity, and that the report comes again from the samples alone.
+set -eu
+cd "$(dirname "$0")/../.."
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+unset TARE_ENGINE_PATH
+build/tare compare --quick --no-download --out "$scratch/r" >"$scratch/table" 2>"$scratch/messages" || {
+    cat "$scratch/messages" "$scratch/table"
+    exit 1
+}
+cat "$scratch/table"
+# must EXPRESSION: true of report.json, or the test ends with it.
+must() {
+    jq -e "$1" "$scratch/r/report.json" >/dev/null || {
+        echo "not so: $1"
+        jq '[.rows[] | {engine, state, reason, accuracy, exports}]' "$scratch/r/report.json"
+        exit 1
+    }
+}
+must '.format == "tare-report/1" and .dataset.name == "mnist"'
+must '[.rows[] | [.engine, .track]] == [["keras","tutorial"],["pytorch","tutorial"],["native","controlled"]]'
+must 'all(.rows[]; .state == "ok")'
+must 'all(.rows[]; .accuracy.median > 0.93)' # one epoch; guessing gets 0.1
+for key in train_s infer_10000_s infer_one_s startup_s peak_rss_bytes; do
+    must "all(.rows[]; .$key.n == 1 and .$key.median > 0)"
+done
+must '[.rows[] | [.exports[].format]] == [["tflite"],["onnx"],[]]'
+must 'all(.rows[].exports[]; .bytes > 200000 and .seconds > 0)'
+# float32 logits of about 10 through sums of 784 and 64 terms in another order: 1e-4 is a hundred
+# times their rounding, and a hundredth of what a wrong weight would do
+must 'all(.rows[].exports[]; .max_abs_diff > 0 and .max_abs_diff < 1e-4)'
+must 'all(.rows[] | .accuracy.median as $a | .exports[] | (.accuracy - $a); fabs < 2e-4)'
+mkdir "$scratch/again"
+cp "$scratch/r/samples.jsonl" "$scratch/again"
+build/tare report "$scratch/again" | cmp - "$scratch/table"
+for file in report.md report.json report.csv; do
+    cmp "$scratch/r/$file" "$scratch/again/$file"
+done
