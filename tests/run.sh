@@ -40,7 +40,7 @@ suite() {
     fi
     passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + not))
     printf '%-28s %3d passed %3d failed %3d skipped\n' "$name" "$ok" "$bad" "$not"
-    grep '^lacks:' "$log/$name" | sort -u | sed 's/^/    /'
+    [ $not -eq 0 ] || grep -B1 '^\[  SKIPPED \] [a-z]' "$log/$name" | grep -v '^\[\|^--' | sort -u | sed 's/^/    /'
     if [ $bad -gt 0 ]; then
         [ $code -eq 124 ] && echo "    ran out of its $limit s"
         sed 's/^/    /' "$log/$name" | tail -n 60
@@ -84,6 +84,7 @@ if [ "$mode" = all ]; then
     for engine in keras pytorch; do
         suite "conformance-$engine" 400 "$san/test_conformance" "$engine"
     done
+    check fuzz make --no-print-directory -s fuzz SECONDS=20
     for script in tests/frameworks/*.sh; do
         check "frameworks/$(basename "$script" .sh)" timeout -k 5 600 "$script"
     done

@@ -3,7 +3,6 @@
 #ifndef TARE_TESTS_SCRATCH_H
 #define TARE_TESTS_SCRATCH_H
 
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -19,24 +18,20 @@
 #include <cmocka.h>
 
 #include "tare/buf.h"
+#include "temporary.h"
 
-static char scratch[64];
+static char *scratch;
 
 static inline int scratch_setup(void **state) {
     (void)state;
-    strcpy(scratch, "/tmp/tare-test-XXXXXX");
-    return mkdtemp(scratch) == NULL ? -1 : 0;
-}
-
-static inline int scratch_remove(const char *path, const struct stat *info, int kind,
-                                 struct FTW *at) {
-    (void)info, (void)kind, (void)at;
-    return remove(path);
+    scratch = temporary_make();
+    return 0;
 }
 
 static inline int scratch_teardown(void **state) {
     (void)state;
-    return nftw(scratch, scratch_remove, 16, FTW_DEPTH | FTW_PHYS);
+    temporary_remove(scratch);
+    return 0;
 }
 
 /* "SCRATCH/name", in one of a few rotating buffers. */

@@ -566,7 +566,7 @@ static void a_full_disk_is_an_error_before_the_work(void **state) {
     setenv("XDG_CACHE_HOME", cache, 1);
     assert_int_equal(tare_dataset_prepare(&folder, &set, &err), TARE_IO);
     setenv("XDG_CACHE_HOME", scratch_path("cache"), 1);
-    assert_int_equal(nftw(cache, scratch_remove, 16, FTW_DEPTH | FTW_PHYS), 0);
+    temporary_remove(strdup(cache));
     assert_null(folder);
     assert_non_null(strstr(err.what, "MB of disk space"));
     assert_non_null(strstr(err.hint, "XDG_CACHE_HOME"));

@@ -91,7 +91,7 @@ struct tare_check { /* an exported file run over the test set by a runtime */
     const char *reason; /* of state */
     enum tare_cell_state state;
     struct tare_stat accuracy, infer_all_s;
-    double wilson_lo, wilson_hi; /* of the median run */
+    double wilson_lo, wilson_hi; /* of the median accuracy */
     double max_abs_diff;         /* largest over the runs, of a logit; NaN when not compared */
     double changed_answers;      /* largest over the runs; NaN when not compared */
 };
@@ -115,7 +115,7 @@ struct tare_row {
     size_t runs_done;                     /* jobs found in the samples, whatever became of them */
     bool complete;                        /* as many as planned, or given up on: skipped, failed */
     struct tare_stat stats[TARE_MEASURE_COUNT]; /* over the runs that measured something */
-    size_t correct, total;                      /* of the run with the (lower) median accuracy */
+    size_t correct, total;                      /* of total: the median accuracy, rounded */
     double wilson_lo, wilson_hi;                /* its 95 % interval over images */
     const char *infer_call;                     /* the call behind infer_10000_s and infer_one_s */
     struct tare_named_stat *phases, *metrics;   /* seconds; what the framework itself reports */

@@ -35,24 +35,13 @@ struct tare_stat tare_set_stat(const struct tare_job_set *set, enum tare_measure
     return tare_median_interval(values, n);
 }
 
-void tare_set_wilson(const struct tare_job_set *set, double *lo, double *hi, size_t *correct,
-                     size_t *total) {
-    size_t graded = 0;
+void tare_set_wilson(const struct tare_job_set *set, double accuracy, double *lo, double *hi,
+                     size_t *correct, size_t *total) {
     *correct = *total = 0;
-    for (size_t i = 0; i < set->count; i++)
-        graded += set->jobs[i]->total > 0;
-    for (size_t i = set->count; i-- > 0;) { /* of equal runs the first */
-        double accuracy = set->jobs[i]->values[TARE_ACCURACY];
-        size_t below = 0, up_to = 0;
-        for (size_t j = 0; j < set->count; j++) {
-            below += set->jobs[j]->values[TARE_ACCURACY] < accuracy;
-            up_to += set->jobs[j]->values[TARE_ACCURACY] <= accuracy;
-        }
-        if (below <= (graded - 1) / 2 && (graded - 1) / 2 < up_to) {
-            *correct = set->jobs[i]->correct;
-            *total = set->jobs[i]->total;
-        }
-    }
+    for (size_t i = 0; i < set->count && *total == 0; i++)
+        *total = set->jobs[i]->total; /* the same in every run that was graded */
+    if (*total > 0 && !isnan(accuracy))
+        *correct = (size_t)lround(accuracy * (double)*total);
     tare_wilson(lo, hi, *correct, *total);
 }
 
@@ -221,7 +210,8 @@ static struct tare_check check_of(const struct tare_job_set *set, struct tare_me
     check.dir = worst->dir;
     check.accuracy = tare_set_stat(&good, TARE_ACCURACY, memory);
     check.infer_all_s = tare_set_stat(&good, TARE_INFER_10000_S, memory);
-    tare_set_wilson(&good, &check.wilson_lo, &check.wilson_hi, &correct, &total);
+    tare_set_wilson(&good, check.accuracy.median, &check.wilson_lo, &check.wilson_hi, &correct,
+                    &total);
     return check;
 }
 

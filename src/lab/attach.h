@@ -17,9 +17,10 @@ bool tare_state_is_measured(enum tare_cell_state state);
 struct tare_stat tare_set_stat(const struct tare_job_set *set, enum tare_measure measure,
                                struct tare_memory *memory);
 
-/* Wilson's interval of the run with the (lower) median accuracy; NaN and 0 when none was graded. */
-void tare_set_wilson(const struct tare_job_set *set, double *lo, double *hi, size_t *correct,
-                     size_t *total);
+/* Wilson's interval of the median accuracy over the images of one test set; NaN and 0 when no run
+ * was graded. *correct is the median accuracy in images, rounded. */
+void tare_set_wilson(const struct tare_job_set *set, double accuracy, double *lo, double *hi,
+                     size_t *correct, size_t *total);
 
 /* phases, metrics, calls, settings and code of row. */
 void tare_attach_lists(struct tare_row *row, const struct tare_job_set *set,

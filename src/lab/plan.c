@@ -9,9 +9,9 @@
 
 /* The table of engines tare knows by name. Costs: see struct tare_known_engine. */
 static const struct tare_known_engine known_engines[] = {
-    {"keras", "tutorial", true, 16.0, 70.0, "tensorflow"},
-    {"pytorch", "tutorial", true, 12.0, 100.0, "torch"},
-    {"native", "controlled", true, 0.8, 35.0, NULL},
+    {"keras", "tutorial", true, 10.0, 85.0, "tensorflow"},
+    {"pytorch", "tutorial", true, 12.0, 165.0, "torch"},
+    {"native", "controlled", true, 1.3, 33.0, NULL},
     {"null", "controlled", false, 0.6, 0.1, NULL},
     {"litert", "deployment", false, 0.5, 0.0, "runtimes"},
     {"onnxruntime", "deployment", false, 0.5, 0.0, "runtimes"},

@@ -164,7 +164,8 @@ static void fill_row(struct tare_row *row, const struct tare_job_record *const *
             set.jobs[set.count++] = jobs[r];
     for (size_t m = 0; m < TARE_MEASURE_COUNT; m++)
         row->stats[m] = tare_set_stat(&set, (enum tare_measure)m, memory);
-    tare_set_wilson(&set, &row->wilson_lo, &row->wilson_hi, &row->correct, &row->total);
+    tare_set_wilson(&set, row->stats[TARE_ACCURACY].median, &row->wilson_lo, &row->wilson_hi,
+                    &row->correct, &row->total);
     if (set.count > 0)
         row->infer_call = set.jobs[0]->infer_call;
     for (size_t r = runs; r-- > 0;) /* the first run's wins */

@@ -170,7 +170,8 @@ static void training(struct tare_document *document, const struct tare_summary *
     tare_document_say(document, TARE_BLOCK_PARAGRAPH,
                       "Each number is the median over the runs: with its 95 %% interval in (…), or "
                       "with the range of fewer than 6 runs in […]. Training is first step to final "
-                      "weights. Wilson's interval is that of the median run over the test images.");
+                      "weights. Wilson's interval is that of the median accuracy over the test "
+                      "images.");
 }
 
 /* A call that isn't the table's own; the first call of each is told apart. */
