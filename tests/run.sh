@@ -20,11 +20,6 @@ passed=0 failed=0 skipped=0
 cache=$log/cache
 mkdir "$cache"
 
-# A locale with a decimal comma, for the test that reports don't depend on it.
-if localedef -i de_DE -f UTF-8 "$log/de_DE.UTF-8" >/dev/null 2>&1; then
-    export LOCPATH="$log"
-fi
-
 # suite NAME TIMEOUT COMMAND…: one cmocka program, counted test by test.
 suite() {
     name=$1 limit=$2
@@ -67,7 +62,10 @@ for program in "$san"/test_*; do
     case $program in *.d) continue ;; esac
     name=${program##*/test_}
     case $name in runtimes) continue ;; esac # with the frameworks, below
-    XDG_CACHE_HOME=$cache TARE_ENGINE_PATH=$san/bad_engines suite "$name" 120 "$program"
+    # A locale with a decimal comma, for the test that reports don't depend on one.
+    [ "$name" != report ] || localedef -i de_DE -f UTF-8 "$log/de_DE.UTF-8" >/dev/null 2>&1
+    XDG_CACHE_HOME=$cache TARE_ENGINE_PATH=$san/bad_engines suite "$name" 120 \
+        env $([ "$name" != report ] || echo LOCPATH="$log") "$program"
 done
 for golden in tests/cli/*.sh; do
     check "cli/$(basename "$golden" .sh)" timeout -k 5 120 tests/cli/golden "$golden"

@@ -125,6 +125,12 @@ static void a_greedy_engine_is_void(void **state) {
     }
     struct tare_outcome outcome;
     supervise_bad(&outcome, "greedy", 30, NULL);
+    double ratio = (double)outcome.cpu_ns / (double)(outcome.end_ns - outcome.exec_ns);
+    if (ratio <= 1.05) {
+        tare_outcome_free(&outcome);
+        print_message("lacks: a second CPU that nobody else uses\n");
+        skip();
+    }
     if (outcome.state != TARE_STATE_VOID || !strstr(outcome.reason, "CPUs on average"))
         fail_msg("%s: %s", tare_state_name(outcome.state), outcome.reason);
     tare_outcome_free(&outcome);

@@ -1,4 +1,5 @@
-/* stats.h: the statistics of the report, each exact or distribution-free. Formulas: doc/statistics.md.
+/* stats.h: the statistics of the report, each exact or distribution-free. Formulas:
+ * doc/statistics.md.
  *
  *     struct tare_stat s = tare_median_interval(seconds, n);
  *     if (s.has_interval) printf("%.2f s (%.2f … %.2f)\n", s.median, s.lo, s.hi);
