@@ -68,7 +68,7 @@ static void test_complete(void **state) {
     assert_int_equal(keras->call_count, 6);
     assert_string_equal(keras->calls[3].call, "model(x)");
     assert_stat(keras->stats[TARE_ACCURACY], 0.97325, 0.973, 0.9735, 6);
-    assert_int_equal(keras->correct, 9732); /* the third of six */
+    assert_int_equal(keras->correct, 9733); /* 9732.5, rounded */
     assert_true(keras->wilson_lo < 0.9732 && 0.9732 < keras->wilson_hi);
     assert_stat(keras->stats[TARE_LAST_LOSS], 0.0525, 0.05, 0.055, 6);
     assert_stat(keras->stats[TARE_PEAK_RSS_BYTES], 600 << 20, 600 << 20, 600 << 20, 6);
