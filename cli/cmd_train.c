@@ -137,10 +137,10 @@ static void print_result(const struct training *t) {
                t->options->out);
         return;
     }
-    printf("%s, %s: %zu epochs in %.2f s; accuracy %s of %zu test images, 95 %% interval\n"
+    printf("%s, %s: %zu epoch%s in %.2f s; accuracy %s of %zu test images, 95 %% interval\n"
            "written to %s\n",
-           t->set->title, t->options->engine, t->options->epochs, train_s, accuracy, t->grade.total,
-           t->options->out);
+           t->set->title, t->options->engine, t->options->epochs,
+           t->options->epochs == 1 ? "" : "s", train_s, accuracy, t->grade.total, t->options->out);
     if (t->outcome.state == TARE_STATE_VOID)
         fprintf(stderr, "tare: warning: the time is void: %s\n", t->outcome.reason);
 }
