@@ -23,7 +23,8 @@ JOB_DEFAULTS = {  # as tare_job_defaults
     "images": "", "labels": "", "test_images": "", "data_dir": "", "norm": "u8/255",
     "init": "", "order": "", "optimizer": {}, "batch": 32, "epochs": 1, "steps": 0, "range": 0,
     "threads": 1, "seed": 0, "precision": "float32", "device": "cpu", "out": "", "logits": "",
-    "export_dir": "", "model_file": "", "infer_loops": 0,
+    "export_dir": "", "model_file": "", "infer_loops": 0, "losses": "", "logits_before": "",
+    "dump_dir": "", "dump_at": [], "first_apart": True,
 }
 OPTIMIZER_DEFAULTS = {"name": "adam", "lr": 1e-3, "momentum": 0.9, "beta1": 0.9, "beta2": 0.999,
                       "epsilon": 1e-8}
@@ -307,10 +308,14 @@ def check_tensors(tensors, n_in, layers, path):
     return {name: tensors[name] for name in expected}
 
 
+def write_weights(path, engine, job, weights):
+    write_safetensors(path, weights, {"model": job.model, "norm": job.norm,
+                                      "trained_by": engine.name})
+
+
 def save(engine, job, weights, logits):
     if job.out and job.task == "train":
-        write_safetensors(job.out, weights, {"model": job.model, "norm": job.norm,
-                                             "trained_by": engine.name})
+        write_weights(job.out, engine, job, weights)
     if job.logits and logits is not None:
         write_npy(job.logits, logits)
 
@@ -376,25 +381,43 @@ def load_controlled(job):
     return work
 
 
+def next_range(work, step):
+    """Steps of the next call: to the end of the range, the epoch, the job, or to the next dump.
+    The first step alone: compilation happens there."""
+    job, per_epoch = work.job, work.steps_per_epoch
+    count = 1 if step == 0 and job.first_apart else job.range or per_epoch
+    ends = [step - step % per_epoch + per_epoch, work.steps, *job.dump_at]
+    return min([count] + [end - step for end in ends if end > step])
+
+
 def train_controlled(engine, work, protocol):
-    per_epoch, most = work.steps_per_epoch, work.job.range or work.steps_per_epoch
-    step, epoch_loss, epoch_start_ns = 0, 0.0, time.monotonic_ns()
-    while step < work.steps:
-        # The first step alone: compilation happens there.
-        count = min(1 if step == 0 else most, per_epoch - step % per_epoch, work.steps - step)
-        losses = engine.train(step, count)
-        if len(losses) != count:
-            raise Failure("failed", f"{count} steps gave {len(losses)} losses")
-        epoch_loss += sum(float(loss) for loss in losses)
+    job, per_epoch = work.job, work.steps_per_epoch
+    losses, epoch_start_ns = [], time.monotonic_ns()
+    while len(losses) < work.steps:
+        step = len(losses)
+        count = next_range(work, step)
+        some = engine.train(step, count)
+        if len(some) != count:
+            raise Failure("failed", f"{count} steps gave {len(some)} losses")
+        losses += [float(loss) for loss in some]
         step += count
         if step == 1:
             protocol.lap("first_step")
+        if step in job.dump_at:
+            protocol.lap("train")
+            write_weights(os.path.join(job.dump_dir, f"weights-{step}.safetensors"), engine, job,
+                          engine.weights())
+            protocol.lap("dump")
         if step % per_epoch == 0:
             now_ns = time.monotonic_ns()
-            protocol.epoch(step // per_epoch - 1, epoch_loss / per_epoch, now_ns - epoch_start_ns)
-            epoch_loss, epoch_start_ns = 0.0, now_ns
+            protocol.epoch(step // per_epoch - 1, sum(losses[-per_epoch:]) / per_epoch,
+                           now_ns - epoch_start_ns)
+            epoch_start_ns = now_ns
     weights = engine.weights()
     protocol.lap("train")
+    if job.losses:
+        write_npy(job.losses, losses)
+        protocol.lap("save")
     return weights
 
 
@@ -403,6 +426,9 @@ def run_controlled(engine, job, protocol):
     protocol.lap("load")
     engine.build(work)
     protocol.lap("build")
+    if job.logits_before and work.test_images is not None:
+        write_npy(job.logits_before, engine.infer(work.test_images))
+        protocol.lap("logits_before")
     weights = train_controlled(engine, work, protocol) if job.task == "train" else None
     logits = None
     if work.test_images is not None:
