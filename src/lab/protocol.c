@@ -197,12 +197,12 @@ void tare_job_defaults(struct tare_job *job) {
 }
 
 /* The texts of a job, once: both directions walk this table. */
+/* clang-format off */
 #define JOB_TEXTS(X)                                                                               \
-    X(task)                                                                                        \
-    X(track)                                                                                       \
-    X(variant) X(model) X(images) X(labels) X(test_images) X(data_dir) X(norm) X(init) X(order)    \
-        X(precision) X(device) X(out) X(logits) X(export_dir) X(losses) X(logits_before)           \
-            X(dump_dir) X(model_file)
+    X(task) X(track) X(variant) X(model) X(images) X(labels) X(test_images) X(data_dir) X(norm)    \
+    X(init) X(order) X(precision) X(device) X(out) X(logits) X(export_dir) X(model_file)           \
+    X(losses) X(logits_before) X(dump_dir)
+/* clang-format on */
 #define JOB_COUNTS(X) X(batch) X(epochs) X(steps) X(range) X(infer_loops)
 
 enum tare_status tare_job_text(char **line, const struct tare_job *job, struct tare_err *err) {
