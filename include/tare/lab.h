@@ -130,6 +130,12 @@ struct tare_grade {
 enum tare_status tare_grade_logits(struct tare_grade *grade, const struct tare_array *logits,
                                    const struct tare_array *labels, struct tare_err *err);
 
+/* Which images those logits got right, of a pair that tare_grade_logits accepted: bit i % 8 (1, 2,
+ * 4 …) of right[i / 8]; the bits after the last image are 0. right holds TARE_RIGHT_BYTES(n). */
+#define TARE_RIGHT_BYTES(n) (((n) + 7) / 8)
+void tare_grade_right(uint8_t *right, const struct tare_array *logits,
+                      const struct tare_array *labels);
+
 /* Largest |a − b| of any logit, and in how many rows the answer changed. Same shapes or TARE_DATA.
  */
 enum tare_status tare_compare_logits(double *max_abs_diff, size_t *changed,

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lab/provenance.h"
 #include "lab/record.h"
 #include "tare/buf.h"
 #include "tare/clock.h"
@@ -46,7 +47,8 @@ static enum tare_status begin_run(struct state *s, size_t run, struct tare_err *
     if (status == TARE_OK)
         status = tare_plan_write_run(s->init, s->order, x, run,
                                      s->campaign->dataset->train_images.shape[0], err);
-    return status;
+    return status == TARE_OK ? tare_samples_append(s->dir, tare_record_run(run, s->dir), err)
+                             : status;
 }
 
 /* ---- one job ------------------------------------------------------------------------------------
@@ -129,6 +131,9 @@ static void grade(const struct state *s, struct tare_job_result *result, const c
     if (status != TARE_OK)
         spoil(result, err.what);
     result->graded = result->outcome.state != TARE_STATE_FAILED;
+    if (result->graded && !result->of && result->grade.total <= TARE_MAX_RIGHT &&
+        (result->right = malloc(TARE_RIGHT_BYTES(result->grade.total))) != NULL)
+        tare_grade_right(result->right, &logits, &s->campaign->dataset->test_labels);
     tare_array_free(&logits);
     tare_array_free(&others);
 }
@@ -180,6 +185,7 @@ static enum tare_status launch(struct state *s, struct tare_job_result *result, 
                          "the path is too long");
     snprintf(result->reproduce, sizeof result->reproduce, "%s < %s", from_here(program),
              from_here(job_path));
+    tare_provenance_program(result->program_sha256, program);
     struct tare_launch how = {.program = program,
                               .engine = result->cell.engine,
                               .job_path = job_path,
@@ -229,6 +235,7 @@ static enum tare_status run_job(struct state *s, struct tare_job_result *result,
 
 static void finish_job(struct tare_job_result *result) {
     tare_outcome_free(&result->outcome);
+    free(result->right);
     free((char *)result->dir); /* made by run_job */
 }
 
@@ -328,6 +335,16 @@ static enum tare_status run_round(struct state *s, size_t run, struct tare_err *
     return status == TARE_OK && !null_is_row ? run_cell(s, &harness, run, &ignored, err) : status;
 }
 
+/* The last line, which says that nothing is missing after it. An interrupt stays one. */
+static enum tare_status end(struct state *s, enum tare_status status, struct tare_err *err) {
+    struct tare_err end_err = {0};
+    enum tare_status ended =
+        tare_samples_append(s->dir, tare_record_end(status == TARE_OK), &end_err);
+    if (ended != TARE_OK && err)
+        *err = end_err;
+    return ended != TARE_OK ? ended : status;
+}
+
 enum tare_status tare_campaign_run(struct tare_campaign *campaign, struct tare_err *err) {
     const struct tare_plan *x = campaign->plan;
     struct state s = {.campaign = campaign,
@@ -348,6 +365,8 @@ enum tare_status tare_campaign_run(struct tare_campaign *campaign, struct tare_e
         status = warm_up(&s, err);
     for (size_t run = 0; run < x->runs && status == TARE_OK; run++)
         status = run_round(&s, run, err);
+    if (status == TARE_OK || status == TARE_INTERRUPTED)
+        status = end(&s, status, err);
     free(s.dir);
     free(s.init);
     free(s.order);

@@ -2,9 +2,12 @@
 #include "lab/record.h"
 
 #include <math.h>
+#include <nettle/base64.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "lab/provenance.h"
 #include "tare/buf.h"
 #include "tare/clock.h"
 #include "tare/version.h"
@@ -73,12 +76,24 @@ static json_t *plan_record(const struct tare_plan *x) {
 }
 
 json_t *tare_record_experiment(const struct tare_campaign *campaign) {
-    char created[21];
+    char created[21], sha256[65];
     tare_utc_text(created);
-    return json_pack("{s:s,s:s,s:s,s:{s:s},s:o,s:o,s:o}", "record", "experiment", "format",
+    tare_provenance_program(sha256, "/proc/self/exe");
+    return json_pack("{s:s,s:s,s:s,s:{s:s,s:s},s:o,s:o,s:o}", "record", "experiment", "format",
                      "tare-samples/1", "created", created, "tare", "version", TARE_VERSION,
-                     "dataset", dataset_record(campaign->dataset), "machine",
+                     "sha256", sha256, "dataset", dataset_record(campaign->dataset), "machine",
                      machine_record(campaign->machine), "plan", plan_record(campaign->plan));
+}
+
+json_t *tare_record_run(size_t run, const char *results_dir) {
+    char folder[40];
+    snprintf(folder, sizeof folder, "runs/%zu", run);
+    return json_pack("{s:s,s:o,s:o}", "record", "run", "run", count(run), "files",
+                     tare_provenance_files(results_dir, folder));
+}
+
+json_t *tare_record_end(bool complete) {
+    return json_pack("{s:s,s:b}", "record", "end", "complete", (int)complete);
 }
 
 /* ---- a job -------------------------------------------------------------------------------------
@@ -204,6 +219,18 @@ static void add_source(json_t *record, const struct tare_job_result *result) {
     }
 }
 
+/* The images that were answered right, in base64: who disagrees with whom is computed from it. */
+static json_t *right_record(const struct tare_job_result *result) {
+    size_t bytes = TARE_RIGHT_BYTES(result->grade.total);
+    char *base64 = malloc(BASE64_ENCODE_RAW_LENGTH(bytes));
+    if (!base64)
+        return NULL;
+    base64_encode_raw(base64, bytes, result->right);
+    json_t *record = json_stringn(base64, BASE64_ENCODE_RAW_LENGTH(bytes));
+    free(base64);
+    return record;
+}
+
 json_t *tare_record_job(const struct tare_job_result *result, const char *results_dir) {
     const struct tare_outcome *o = &result->outcome;
     json_t *record =
@@ -235,7 +262,11 @@ json_t *tare_record_job(const struct tare_job_result *result, const char *result
         set(record, "accuracy",
             json_pack("{s:o,s:o}", "correct", count(result->grade.correct), "total",
                       count(result->grade.total)));
+    if (result->right)
+        set(record, "right", right_record(result));
     if (result->of)
         add_source(record, result);
+    set(record, "program_sha256", text(result->program_sha256));
+    set(record, "files", tare_provenance_files(results_dir, result->dir));
     return record;
 }
