@@ -43,9 +43,12 @@ struct tare_verify {
  * there and can't be read. */
 enum tare_status tare_verify_folder(struct tare_verify *verify, struct tare_err *err);
 
-/* Counts a finding and tells it; for those who add checks of their own. */
+/* For those who add checks of their own. found counts a finding and tells it; file counts a file
+ * that should be there and gives its whole path (free it), or NULL after finding that it isn't. */
 void tare_verify_found(struct tare_verify *verify, enum tare_finding finding, const char *path,
                        const char *why);
+enum tare_status tare_verify_file(struct tare_verify *verify, char **whole, const char *path,
+                                  struct tare_err *err);
 
 /* Findings that mean that something was lost or altered. */
 size_t tare_verify_faults(const struct tare_verify *verify);

@@ -158,28 +158,39 @@ static bool is_inside(const char *path) {
     return true;
 }
 
+enum tare_status tare_verify_file(struct tare_verify *verify, char **whole, const char *path,
+                                  struct tare_err *err) {
+    struct stat info;
+    verify->files++;
+    *whole = tare_path_join(verify->dir, path);
+    if (!*whole)
+        return no_memory(err, path);
+    bool there = lstat(*whole, &info) == 0;
+    if (there && S_ISREG(info.st_mode))
+        return TARE_OK;
+    enum tare_status status = TARE_OK;
+    if (there)
+        tare_verify_found(verify, TARE_FINDING_CHANGED, path, "is not a file any more");
+    else if (errno == ENOENT || errno == ENOTDIR)
+        tare_verify_found(verify, TARE_FINDING_MISSING, path, "");
+    else
+        status = tare_fail_errno(err, *whole, "check its permissions", "cannot be read");
+    free(*whole);
+    *whole = NULL;
+    return status;
+}
+
 static enum tare_status check_file(struct tare_verify *verify, const char *path,
                                    const char *recorded, struct tare_err *err) {
-    char sha256[65];
-    struct stat info;
+    char sha256[65], *whole = NULL;
     if (!is_inside(path)) {
         tare_verify_found(verify, TARE_FINDING_CHANGED, path, "lies outside the results folder");
         return TARE_OK;
     }
-    char *whole = tare_path_join(verify->dir, path);
-    if (!whole)
-        return no_memory(err, path);
-    enum tare_status status = TARE_OK;
-    verify->files++;
-    bool there = lstat(whole, &info) == 0;
-    if (!there && (errno == ENOENT || errno == ENOTDIR))
-        tare_verify_found(verify, TARE_FINDING_MISSING, path, "");
-    else if (!there)
-        status = tare_fail_errno(err, whole, "check its permissions", "cannot be read");
-    else if (!S_ISREG(info.st_mode))
-        tare_verify_found(verify, TARE_FINDING_CHANGED, path, "is not a file any more");
-    else if ((status = tare_sha256_file(sha256, whole, err)) == TARE_OK &&
-             (!recorded || strcmp(sha256, recorded) != 0))
+    enum tare_status status = tare_verify_file(verify, &whole, path, err);
+    if (whole)
+        status = tare_sha256_file(sha256, whole, err);
+    if (whole && status == TARE_OK && (!recorded || strcmp(sha256, recorded) != 0))
         tare_verify_found(verify, TARE_FINDING_CHANGED, path, "");
     free(whole);
     return status;

@@ -37,16 +37,15 @@ enum tare_status tare_report_write_all(const char *dir, const struct tare_summar
 static enum tare_status verify_one(struct tare_verify *verify, const struct report *report,
                                    const struct tare_summary *summary, struct tare_err *err) {
     struct tare_buf want = {0}, got = {0};
-    char *path = tare_path_join(verify->dir, report->file);
+    char *path = NULL;
+    enum tare_status status = tare_verify_file(verify, &path, report->file, err);
     report->render(&want, summary);
-    enum tare_status status = TARE_OK;
-    verify->files++;
-    if (path == NULL || want.failed)
-        status = tare_fail(err, TARE_MEMORY, verify->dir, NULL, "no memory for %s", report->file);
-    else if (!tare_path_exists(path))
-        tare_verify_found(verify, TARE_FINDING_MISSING, report->file, "tare report makes it again");
-    else if ((status = tare_file_read(&got, path, MAX_REPORT_BYTES, err)) == TARE_OK &&
-             (got.size != want.size || memcmp(got.data, want.data, got.size) != 0))
+    if (path != NULL && want.failed)
+        status = tare_fail(err, TARE_MEMORY, path, NULL, "no memory to make it again");
+    else if (path != NULL)
+        status = tare_file_read(&got, path, MAX_REPORT_BYTES, err);
+    if (path != NULL && status == TARE_OK &&
+        (got.size != want.size || memcmp(got.data, want.data, got.size) != 0))
         tare_verify_found(verify, TARE_FINDING_CHANGED, report->file,
                           "differs from what this tare makes of the samples; tare report makes it "
                           "again");
