@@ -52,6 +52,9 @@ class Engine:
     name = ""
     tracks = ("controlled",)
     tasks = ("train", "infer")
+    variants = ("",)  # of the controlled track; "" is the one that runs unless another is named
+    devices = ("cpu",)  # likewise; an engine that names "cuda" skips where there is none
+    optimizers = ("adam",)  # likewise
     infer_call = "infer"  # controlled track: what infer() calls, by name
     fix = "make engines"  # what to try when the framework cannot be imported
 
@@ -180,11 +183,16 @@ def check_job(engine, job):
         raise Failure("usage", f'{engine.name} does not know the task "{job.task}"')
     if job.task == "train" and job.track not in engine.tracks:
         raise Failure("usage", f'{engine.name} is not on the track "{job.track}"')
-    for key, only in (("precision", "float32"), ("device", "cpu"), ("norm", "u8/255")):
-        if getattr(job, key) != only:
-            raise Failure("usage", f'{engine.name} knows {key} "{only}", not "{getattr(job, key)}"')
-    if job.task == "train" and job.track == "tutorial" and job.optimizer.name != "adam":
-        raise Failure("usage", f"the tutorials use adam, not {job.optimizer.name}")
+    able = Engine if job.track == "tutorial" else engine  # tutorials: the defaults and no more
+    for key, value, known in (("precision", job.precision, ("float32",)),
+                              ("norm", job.norm, ("u8/255",)),
+                              ("variant", job.variant, able.variants),
+                              ("device", job.device, able.devices),
+                              ("optimizer", job.optimizer.name, able.optimizers)):
+        if value not in known:
+            names = " or ".join(f'"{name}"' for name in known)
+            raise Failure("usage", f'{engine.name} knows {key} {names} on the track "{job.track}", '
+                                   f'not "{value}"')
     if job.task == "train" and (job.batch == 0 or job.epochs == 0):
         raise Failure("usage", "batch and epochs must be at least 1")
 
@@ -355,16 +363,17 @@ def measure_one(protocol, name, function, x, repeats):
 # ---- the controlled track ------------------------------------------------------------------------
 
 def load_controlled(job):
+    if not job.init:
+        raise Failure("usage", "no initial weights; give init")
     n_in, layers = parse_model(job.model)
-    work = SimpleNamespace(job=job, n_in=n_in, layers=layers, params=None, test_images=None)
-    if job.init:
-        work.params = check_tensors(read_safetensors(job.init), n_in, layers, job.init)
+    params = check_tensors(read_safetensors(job.init), n_in, layers, job.init)
+    work = SimpleNamespace(job=job, n_in=n_in, layers=layers, params=params, test_images=None)
     if job.task == "train":
         work.images = read_images(job.images, n_in)
         work.labels = read_npy(job.labels, "<i4", "labels")
         order = read_npy(job.order, "<i4", "order")
-        if work.params is None or work.labels.shape != (len(work.images),):
-            raise Failure("data", f"{job.labels}: needs init, and a label for each image")
+        if work.labels.shape != (len(work.images),):
+            raise Failure("data", f"{job.labels}: needs a label for each image")
         if work.labels.min() < 0 or work.labels.max() >= layers[-1][0]:
             raise Failure("data", f"{job.labels}: a label is outside the {layers[-1][0]} classes")
         if order.ndim != 3 or order.shape[2] != job.batch:
