@@ -49,22 +49,18 @@ static json_t *machine_record(const struct tare_machine *m) {
                      m->load1, "others", m->others, "busy", (int)m->busy);
 }
 
-static json_t *cell_record(const struct tare_cell *cell, const char *track, int threads) {
+static json_t *cell_record(const struct tare_cell *cell) {
     return json_pack("{s:s,s:s,s:s,s:s,s:i}", "engine", cell->engine, "variant", cell->variant,
-                     "track", track, "device", "cpu", "threads", threads);
+                     "track", cell->track, "device", cell->device, "threads", cell->threads);
 }
 
 static json_t *plan_record(const struct tare_plan *x) {
     json_t *cells = json_array();
-    bool null_asked_for = false;
-    for (size_t i = 0; i < x->cell_count; i++) {
-        const struct tare_cell *cell = &x->cells[i];
-        json_array_append_new(cells, cell_record(cell, cell->track, x->threads));
-        null_asked_for = null_asked_for || strcmp(cell->engine, "null") == 0;
-    }
-    if (!null_asked_for)
-        json_array_append_new(
-            cells, cell_record(&(struct tare_cell){.engine = "null"}, "harness", x->threads));
+    for (size_t i = 0; i < x->cell_count; i++)
+        json_array_append_new(cells, cell_record(&x->cells[i]));
+    struct tare_cell harness;
+    if (tare_plan_harness(&harness, x))
+        json_array_append_new(cells, cell_record(&harness));
     json_t *optimizer = json_pack("{s:s,s:f,s:f,s:f,s:f}", "name", "adam", "lr", x->lr, "beta1",
                                   0.9, "beta2", 0.999, "epsilon", 1e-8);
     return json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:i,s:b,s:f,s:o,s:o,s:o}", "model", x->model,
@@ -233,11 +229,11 @@ static json_t *right_record(const struct tare_job_result *result) {
 
 json_t *tare_record_job(const struct tare_job_result *result, const char *results_dir) {
     const struct tare_outcome *o = &result->outcome;
-    json_t *record =
-        json_pack("{s:s,s:I,s:i,s:s,s:s,s:s,s:s,s:s,s:i,s:I}", "record", "job", "index",
-                  (json_int_t)result->index, "run", result->run, "task", result->task, "engine",
-                  result->cell.engine, "variant", result->cell.variant, "track", result->cell.track,
-                  "device", "cpu", "threads", result->threads, "batch", (json_int_t)result->batch);
+    json_t *record = json_pack(
+        "{s:s,s:I,s:i,s:s,s:s,s:s,s:s,s:s,s:i,s:I}", "record", "job", "index",
+        (json_int_t)result->index, "run", result->run, "task", result->task, "engine",
+        result->cell.engine, "variant", result->cell.variant, "track", result->cell.track, "device",
+        result->cell.device, "threads", result->cell.threads, "batch", (json_int_t)result->batch);
     if (!record)
         return NULL;
     set(record, "version", text(o->version));

@@ -13,7 +13,6 @@ struct tare_job_result {
     int run;          /* −1: warm-up */
     const char *task; /* "warmup", "train", "infer" */
     struct tare_cell cell;
-    int threads;
     size_t batch;
     const char *dir; /* relative to the results folder */
     char program_sha256[65];
