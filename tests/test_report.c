@@ -113,6 +113,11 @@ static void test_answers(void **state) {
                 "1.31 … 1.32, 6 paired runs).");
     assert_says("close", "can't be told apart in training: the ratio of their times is 1.00 (95 % "
                          "interval 1.00 … 1.00, 6 paired runs).");
+    /* wrong: Keras 0 … 269, PyTorch 210 … 519, or 20 … 329 */
+    assert_says("complete", "differed on 460 of 10,000 test images: 250 only Keras got right, 210");
+    assert_says("complete", "p = 0.069, so this test set can't tell these two");
+    assert_says("close", "differed on 80 of 10,000 test images: 60 only Keras got right, 20");
+    assert_says("close", "p < 0.0001, so these two models' accuracies differ.");
     assert_says("quick",
                 "1 run: no interval and no ranking, because which was faster can't be known "
                 "from so few; use --runs 6.");

@@ -237,6 +237,12 @@ static void test_wrong_lines(void **state) {
                    "\"correct\"");
     assert_refused(HEAD JOB(",\"accuracy\":{\"correct\":0,\"total\":0}"), "s.jsonl:2",
                    "\"correct\"");
+#define GRADED ",\"accuracy\":{\"correct\":1,\"total\":4}"
+    assert_refused(HEAD JOB(GRADED ",\"right\":\"Aw==\""), "s.jsonl:2", "\"right\""); /* 2 ones */
+    assert_refused(HEAD JOB(GRADED ",\"right\":\"AgA=\""), "s.jsonl:2", "\"right\""); /* 16 bits */
+    assert_refused(HEAD JOB(GRADED ",\"right\":\"EA==\""), "s.jsonl:2", "\"right\""); /* image 5 */
+    assert_refused(HEAD JOB(GRADED ",\"right\":\"!\""), "s.jsonl:2", "\"right\"");
+    assert_refused(HEAD JOB(",\"right\":\"AA==\""), "s.jsonl:2", "\"right\"");
     assert_refused(HEAD JOB(",\"metrics\":{\"m\":\"x\"}"), "s.jsonl:2", "\"m\"");
     assert_refused(HEAD JOB(",\"settings\":{\"m\":1}"), "s.jsonl:2", "\"m\"");
     assert_refused(HEAD JOB(",\"reason\":5"), "s.jsonl:2", "\"reason\" is not a text");
@@ -284,6 +290,66 @@ static void test_accepted_lines(void **state) {
     assert_non_null(strstr(s.rows[0].reason, "not run"));
     assert_false(s.complete);
     tare_summary_free(&s);
+}
+
+/* ---- right on the same images? ----------------------------------------------------------------
+ */
+
+/* A training job that took `seconds` and got those of 12 images right: 12 bits in base64. */
+static void add_job(struct tare_buf *text, size_t index, int run, const char *engine,
+                    const char *track, int seconds, int correct, const char *right) {
+    tare_buf_printf(text,
+                    "{\"record\":\"job\",\"index\":%zu,\"run\":%d,\"task\":\"train\",\"engine\":"
+                    "\"%s\",\"track\":\"%s\",\"state\":\"ok\",\"phases\":[{\"name\":\"train\","
+                    "\"wall_ns\":%d000000000}],\"accuracy\":{\"correct\":%d,\"total\":12}%s%s%s}\n",
+                    index, run, engine, track, seconds, correct, right ? ",\"right\":\"" : "",
+                    right ? right : "", right ? "\"" : "");
+}
+
+static void assert_disagreement(const struct tare_summary *s, size_t i,
+                                const struct tare_disagreement *want) {
+    const struct tare_disagreement *got = &s->disagreements[i];
+    assert_true(got->a == want->a && got->b == want->b && got->run == want->run);
+    assert_int_equal(got->total, 12);
+    assert_true(got->only_a == want->only_a && got->only_b == want->only_b);
+    assert_true(fabs(got->p - want->p) < 1e-12);
+    assert_int_equal(got->apart, want->apart);
+    assert_int_equal(got->of_frameworks, want->of_frameworks);
+}
+
+static void test_disagreements(void **state) {
+    (void)state;
+    static const char all[] = "/w8=", six[] = "Dww=", other_six[] = "8AM=", eleven[] = "/ws=";
+    struct tare_buf text = {0};
+    struct tare_summary s;
+    struct tare_err err;
+    tare_buf_puts(&text, "{\"record\":\"experiment\",\"format\":\"tare-samples/1\","
+                         "\"dataset\":{\"name\":\"x\",\"title\":\"X\",\"train\":9,\"test\":12},"
+                         "\"plan\":{\"model\":\"784 dense:10\",\"epochs\":1,\"batch\":3,\"runs\":2,"
+                         "\"threads\":2,\"cells\":[");
+    const char *const engines[] = {"libtorch", "pytorch", "tensorflow", "native"};
+    for (size_t i = 0; i < 4; i++)
+        tare_buf_printf(&text, "{\"engine\":\"%s\",\"track\":\"controlled\"},", engines[i]);
+    tare_buf_puts(&text, "{\"engine\":\"keras\",\"track\":\"tutorial\"}]}}\n");
+    add_job(&text, 0, 0, "libtorch", "controlled", 1, 6, NULL);
+    add_job(&text, 1, 0, "pytorch", "controlled", 2, 6, six);
+    add_job(&text, 2, 0, "tensorflow", "controlled", 3, 12, all);
+    add_job(&text, 3, 0, "native", "controlled", 4, 12, all);
+    add_job(&text, 4, 0, "keras", "tutorial", 5, 12, all);
+    add_job(&text, 5, 1, "libtorch", "controlled", 1, 6, other_six);
+    add_job(&text, 6, 1, "tensorflow", "controlled", 3, 11, eleven);
+    if (parse(&s, text.data, &err) != TARE_OK)
+        fail_msg("%s: %s", err.where, err.what);
+    /* Keras, row 0, is alone on its track; LibTorch has bits in run 1 only, native in run 0. */
+    assert_int_equal(s.disagreement_count, 4);
+    assert_disagreement(&s, 0, &(struct tare_disagreement){1, 3, 1, 12, 0, 5, 0.0625, false, true});
+    assert_disagreement(&s, 1,
+                        &(struct tare_disagreement){2, 3, 0, 12, 0, 6, 0.03125, true, false});
+    assert_disagreement(&s, 2,
+                        &(struct tare_disagreement){2, 4, 0, 12, 0, 6, 0.03125, true, false});
+    assert_disagreement(&s, 3, &(struct tare_disagreement){3, 4, 0, 12, 0, 0, 1, false, true});
+    tare_summary_free(&s);
+    tare_buf_free(&text);
 }
 
 /* ---- properties -------------------------------------------------------------------------------
@@ -408,6 +474,8 @@ static void test_names(void **state) {
     assert_string_equal(tare_engine_title("pytorch"), "PyTorch");
     assert_string_equal(tare_engine_title("native"), "tare (native)");
     assert_string_equal(tare_engine_title("mine"), "mine");
+    assert_string_equal(tare_engine_framework("keras"), "TensorFlow");
+    assert_string_equal(tare_engine_framework("mine"), "mine");
     assert_int_equal(tare_engine_origin("mine"), TARE_ORIGIN_LIVE);
     assert_int_equal(tare_engine_origin("null"), TARE_ORIGIN_HARNESS);
     assert_string_equal(tare_origin_name(TARE_ORIGIN_QUOTED), "quoted");
@@ -422,7 +490,7 @@ int main(void) {
         cmocka_unit_test(test_interrupted),    cmocka_unit_test(test_wrong_lines),
         cmocka_unit_test(test_accepted_lines), cmocka_unit_test(test_shuffled),
         cmocka_unit_test(test_mutilated),      cmocka_unit_test(test_read_file),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_names),          cmocka_unit_test(test_disagreements),
     };
     return cmocka_run_group_tests_name("summary", tests, NULL, NULL);
 }

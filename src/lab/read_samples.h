@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "tare/err.h"
+#include "tare/lab.h" /* TARE_RIGHT_BYTES */
 #include "tare/summary.h"
 
 /* Allocations that are freed together. `failed` sticks, as in tare_buf. */
@@ -57,6 +58,7 @@ struct tare_job_record {
     enum tare_cell_state state;
     double values[TARE_MEASURE_COUNT]; /* NaN where the job doesn't say */
     size_t correct, total;             /* total 0: not graded */
+    const uint8_t *right;              /* TARE_RIGHT_BYTES(total) bits of right answers, or NULL */
     double max_abs_diff, changed_answers;
     const char *infer_call;
     struct tare_named_value *phases, *metrics; /* phases of one name are added up */

@@ -3,7 +3,8 @@
  * Jobs are put in the order of their index first, so that the order of lines in the file changes
  * nothing. Statistics are taken over the runs that measured something: a void run is shown (its row
  * is void and ranks nowhere), a failed one is not a measurement. read_samples.c reads the text,
- * attach.c joins exports with the runtimes that ran them, rank.c compares, src/report/ shows.
+ * attach.c joins exports with the runtimes that ran them, rank.c and disagree.c compare,
+ * src/report/ shows.
  */
 #include "tare/summary.h"
 
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #include "lab/attach.h"
+#include "lab/disagree.h"
 #include "lab/rank.h"
 #include "tare/buf.h"
 
@@ -227,6 +229,7 @@ static enum tare_status build(struct tare_summary *summary, struct tare_samples 
     }
     fill_harness(summary);
     tare_rank_rows(summary, by_run, memory);
+    tare_disagree_rows(summary, by_run, memory);
     return TARE_OK;
 }
 

@@ -197,6 +197,27 @@ static void put_comparisons(struct tare_json *json, const struct tare_summary *s
     tare_json_close(json, ']');
 }
 
+static void put_disagreements(struct tare_json *json, const struct tare_summary *summary) {
+    tare_json_open(json, "disagreements", '[');
+    for (size_t i = 0; i < summary->disagreement_count; i++) {
+        const struct tare_disagreement *d = &summary->disagreements[i];
+        tare_json_open(json, NULL, '{');
+        tare_json_text(json, "track", tare_track_name(summary->rows[d->a].track));
+        tare_json_text(json, "a", summary->rows[d->a].engine);
+        tare_json_text(json, "b", summary->rows[d->b].engine);
+        tare_json_count(json, "a_row", d->a);
+        tare_json_count(json, "b_row", d->b);
+        tare_json_count(json, "run", d->run);
+        tare_json_count(json, "total", d->total);
+        tare_json_count(json, "only_a", d->only_a);
+        tare_json_count(json, "only_b", d->only_b);
+        tare_json_number(json, "p", d->p);
+        tare_json_flag(json, "apart", d->apart);
+        tare_json_close(json, '}');
+    }
+    tare_json_close(json, ']');
+}
+
 static void put_quoted(struct tare_json *json) {
     tare_json_open(json, "quoted", '[');
     for (size_t i = 0; i < tare_quoted_count; i++) {
@@ -230,6 +251,7 @@ void tare_report_json(struct tare_buf *buf, const struct tare_summary *summary) 
         put_row(&json, &summary->rows[i]);
     tare_json_close(&json, ']');
     put_comparisons(&json, summary);
+    put_disagreements(&json, summary);
     tare_json_open(&json, "harness", '{');
     tare_json_text(&json, "state",
                    null_row != NULL ? tare_state_name(null_row->state) : "not-measured");

@@ -420,6 +420,7 @@ void tare_content_tables(struct tare_document *document, const struct tare_summa
     bool full = detail == TARE_DETAIL_FULL;
     overview(document, summary);
     training(document, summary);
+    tare_content_disagreements(document, summary, detail);
     if (full) {
         inference(document, summary);
         resources(document, summary);

@@ -4,6 +4,7 @@
 
 Every number is invented, simple and the same each time; doc/formats.md is the contract.
 """
+import base64
 import json
 import sys
 
@@ -116,6 +117,20 @@ def full(runs, **options):
     return records
 
 
+def right(wrong_from, wrong):
+    """Bits of 10,000 images, the one of image i in byte i / 8, all ones but `wrong` of them."""
+    ones = (1 << 10000) - 1 - (((1 << wrong) - 1) << wrong_from)
+    return base64.b64encode(ones.to_bytes(1250, "little")).decode()
+
+
+def with_right(records, shift):
+    """Which images each training job of run 0 got right; PyTorch's wrong ones begin at `shift`."""
+    for r in records:
+        if r.get("task") == "train" and r["run"] == 0 and "accuracy" in r:
+            r["right"] = right(shift if r["engine"] == "pytorch" else 0, 10000 - r["accuracy"]["correct"])
+    return records
+
+
 def without_numbers(j, **more):
     for key in ("phases", "epochs", "samples", "metrics", "settings", "accuracy", "exports", "user_code", "wall_ns",
                 "cpu_ns", "peak_rss_bytes"):
@@ -164,8 +179,8 @@ def write(name, records, tail=b""):
 
 
 def main():
-    write("complete", [experiment()] + full(6))
-    write("close", [experiment()] + full(6, factor=0.998))
+    write("complete", [experiment()] + with_right(full(6), 210))
+    write("close", [experiment()] + with_right(full(6, factor=0.998), 20))
     write("quick", [experiment(1, plan__quick=True, plan__epochs=1, plan__command="tare compare --quick")] + full(1))
     write("troubles", [experiment(machine__busy=True, machine__load1=3.5)] + troubles())
     write("standin", [experiment(1, dataset__name="fashion-mnist", dataset__standin=True,
