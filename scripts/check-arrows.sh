@@ -46,7 +46,7 @@ for file in src/*/*.[ch] cli/*.[ch] engines/*.[ch]; do
         src/*) module=${file#src/}; module=${module%%/*} ;;
         *) module=${file%%/*} ;;
     esac
-    for header in $(sed -n 's/^#include "\(.*\)"/\1/p' "$file"); do
+    for header in $(sed -n 's/^#include "\([^"]*\)".*/\1/p' "$file"); do
         checked=$((checked + 1))
         case $header in
             tare/*)

@@ -50,7 +50,7 @@ static int set_up(void **state) {
     tare_machine_describe(&machine);
     struct tare_campaign campaign = {
         .plan = &plan, .dataset = &set, .machine = &machine, .dir = results};
-    enum tare_status status = tare_plan_add(&plan, "native", &err);
+    enum tare_status status = tare_plan_add(&plan, "native", NULL, &err);
     if (small_set_make(&set, 8, 4) != 0)
         return -1;
     if (status == TARE_OK)
