@@ -19,7 +19,7 @@
     X(CHANGED, "changed")     /* not what was recorded: a fault */                                 \
     X(MISSING, "missing")     /* recorded, and not there: a fault */                               \
     X(UNCHECKED, "unchecked") /* can't be compared because of a fault elsewhere */                 \
-    X(EXTRA, "extra")         /* in jobs/ or runs/, and nobody recorded it: a warning */
+    X(EXTRA, "extra")         /* beside the recorded ones, by nobody: a warning */
 
 enum tare_finding {
 #define X(id, name) TARE_FINDING_##id,

@@ -354,8 +354,12 @@ static enum tare_status certify(struct state *s, size_t which, struct tare_err *
     shown.outcome.exec_ns = tare_now_ns();
     enum tare_status status = tare_certify(certificate, &request, err);
     shown.outcome.end_ns = tare_now_ns();
-    if (status == TARE_OK)
-        status = tare_samples_append(s->dir, tare_certificate_json(certificate), err);
+    if (status == TARE_OK) {
+        json_t *record = tare_certificate_json(certificate);
+        json_object_set_new(record, "files",
+                            tare_provenance_files(s->dir, dir + strlen(s->dir) + 1));
+        status = tare_samples_append(s->dir, record, err);
+    }
     s->given_up[which] = certificate->state != TARE_CERTIFICATE_OK;
     shown.outcome.state = certificate->state == TARE_CERTIFICATE_OK ? TARE_STATE_OK
                           : certificate->state == TARE_CERTIFICATE_NOT_SAME_WORK

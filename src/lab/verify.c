@@ -218,7 +218,7 @@ static enum tare_status check_files(struct state *s, struct tare_err *err) {
         if (status == TARE_OK)
             status = check_file(s->verify, path, json_string_value(sum), err);
     }
-    const char *const folders[] = {"jobs", "runs"};
+    const char *const folders[] = {"jobs", "runs", "certificates"};
     for (size_t i = 0; i < sizeof folders / sizeof *folders && status == TARE_OK; i++)
         status = tare_folder_visit(s->verify->dir, folders[i], visit, s, err);
     return status;
