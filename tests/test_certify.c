@@ -341,7 +341,7 @@ static void prepare(struct ground *g, const char *model, size_t batch) {
     }
 }
 
-/* The first 4,000 and 1,000 images: all that 100 steps of 32 need, and quickly loaded; and a narrow
+/* The first 2,000 and 500 images: all that 100 steps of 16 need, and quickly loaded; and a narrow
  * net, because sanitised references are slow. tests/frameworks/certify.sh takes the whole. */
 static void make_mnist(struct ground *g) {
     struct tare_err err = {0};
@@ -350,10 +350,10 @@ static void make_mnist(struct ground *g) {
         g->lacks = "MNIST on this machine (TARE_DATA)";
         return;
     }
-    g->set.train_images.shape[0] = g->set.train_labels.shape[0] = 4000;
-    g->set.test_images.shape[0] = g->set.test_labels.shape[0] = 1000;
-    memcpy(g->set.sha256, "4000", 4); /* it is another set now */
-    prepare(g, "784 dense:8:relu dense:10", 32);
+    g->set.train_images.shape[0] = g->set.train_labels.shape[0] = 2000;
+    g->set.test_images.shape[0] = g->set.test_labels.shape[0] = 500;
+    memcpy(g->set.sha256, "2000", 4); /* it is another set now */
+    prepare(g, "784 dense:8:relu dense:10", 16);
 }
 
 int main(void) {
