@@ -48,6 +48,9 @@ TEST_PROGRAMS := $(TEST_NAMES:%=$(BUILD)/test_%)
 # One program, many names: tests/bad_engines/bad.c does what the name it is called by says.
 BAD_NAMES := $(shell sed -n 's/^    X.\([a-z_]*\),.*/\1/p' tests/bad_engines/bad.c 2>/dev/null)
 BAD_ENGINES := $(BAD_NAMES:%=$(BUILD)/bad_engines/tare-engine-%)
+# The same for engines that do other work than they were asked for.
+FAULTY_NAMES := $(shell sed -n 's/^    X.\([a-z_]*\),.*/\1/p' tests/faulty_engines/faulty.c 2>/dev/null)
+FAULTY_ENGINES := $(FAULTY_NAMES:%=$(BUILD)/faulty_engines/tare-engine-%)
 EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
 
 .PHONY: all engines compare test quick fuzz bench-harness format check-format clean clean-env install \
@@ -129,8 +132,14 @@ $(BUILD)/bad_engines/bad: $(BUILD)/obj/tests/bad_engines/bad.o $(LIB)
 	$(Q)$(LINK) $^ $(LDLIBS) -lpthread -o $@
 $(BAD_ENGINES): $(BUILD)/bad_engines/bad
 	@ln -f $< $@
+$(BUILD)/faulty_engines/faulty: $(BUILD)/obj/tests/faulty_engines/faulty.o $(BUILD)/obj/engines/engine_main.o $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	$(Q)$(LINK) $^ $(LDLIBS) -o $@
+$(FAULTY_ENGINES): $(BUILD)/faulty_engines/faulty
+	@ln -f $< $@
 .PHONY: test-programs
-test-programs: $(PROGRAMS) $(TEST_PROGRAMS) $(BAD_ENGINES) $(EXAMPLES)
+test-programs: $(PROGRAMS) $(TEST_PROGRAMS) $(BAD_ENGINES) $(FAULTY_ENGINES) $(EXAMPLES)
 .SECONDARY:
 
 test:
