@@ -39,7 +39,7 @@ LIB_OBJS := $(PLAIN:%.c=$(BUILD)/obj/%.o) $(TYPED:%.c=$(BUILD)/obj/%.f32.o) $(TY
 LIB := $(BUILD)/libtare.a
 CLI_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard cli/*.c))
 # Engines in C that need nothing but libc; runtimes are dlopened, so those build everywhere too.
-C_ENGINES := null native litert onnxruntime
+C_ENGINES := null native litert onnxruntime libtorch
 C_ENGINE_PROGRAMS := $(C_ENGINES:%=$(BUILD)/tare-engine-%)
 PY_ENGINES := keras pytorch
 PROGRAMS := $(BUILD)/tare $(BUILD)/tare-launch $(C_ENGINE_PROGRAMS)
@@ -98,6 +98,32 @@ $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) -o $@
 
+# The C++ half of the engine libtorch: in `all` where its environment is found, which is looked for
+# where the engine itself looks; compiled anew when that is another one. It names no folder: the
+# engine opens LibTorch's libraries first, and the loader takes those.
+CXX ?= c++
+CXX_WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+TORCH_SHIM := $(BUILD)/tare-torch-shim.so
+ifdef TARE_PYTHON_TORCH
+TORCH_SITE := $(shell '$(TARE_PYTHON_TORCH)' -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+else
+TORCH_SITE := $(shell sed -n 's|^torch /.* \(/.*\) [0-9]*$$|\1|p' $(BUILD)/environments $(BUILD)/../environments 2>/dev/null | head -n 1)
+endif
+TORCH_INCLUDE = -isystem '$(TORCH_SITE)/torch/include' \
+                -isystem '$(TORCH_SITE)/torch/include/torch/csrc/api/include'
+all: $(if $(TORCH_SITE),$(TORCH_SHIM))
+.PHONY: FORCE
+$(BUILD)/obj/torch_site: FORCE
+	@mkdir -p $(@D)
+	@echo '$(TORCH_SITE)' | cmp -s - $@ || echo '$(TORCH_SITE)' > $@
+$(BUILD)/obj/engines/torch_shim.o: engines/torch_shim.cc $(BUILD)/obj/torch_site
+	@mkdir -p $(@D)
+	@echo "  CXX  $@"
+	$(Q)$(CXX) -std=c++20 -fPIC $(CXX_WARN) $(CFLAGS) $(SAN) $(TORCH_INCLUDE) -MMD -MP -c $< -o $@
+$(TORCH_SHIM): $(BUILD)/obj/engines/torch_shim.o
+	@echo "  LINK $@"
+	$(Q)$(CXX) $(CFLAGS) $(SAN) -shared $< -L'$(TORCH_SITE)/torch/lib' -ltorch_cpu -lc10 -o $@
+
 # The tutorials chapter of doc/method.md is what --explain-setup prints: one source for both.
 $(BUILD)/gen/setup_lines.inc: doc/method.md
 	@mkdir -p $(@D)
@@ -108,6 +134,7 @@ $(BUILD)/obj/cli/cli.o: CPPFLAGS += -I$(BUILD)/gen
 # ---- environments and Python engines ----------------------------------------------------------
 engines: all
 	@scripts/environments.sh make all
+	@$(MAKE) --no-print-directory $(TORCH_SHIM)
 	@scripts/python-engines.sh $(BUILD) $(PY_ENGINES)
 packages:
 	@scripts/packages.sh
@@ -176,7 +203,7 @@ clean:
 install: all
 	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(libexecdir)/tare $(DESTDIR)$(prefix)/share/man/man1
 	install $(BUILD)/tare $(DESTDIR)$(prefix)/bin
-	install $(BUILD)/tare-launch $(C_ENGINE_PROGRAMS) $(DESTDIR)$(libexecdir)/tare
+	install $(BUILD)/tare-launch $(C_ENGINE_PROGRAMS) $(wildcard $(TORCH_SHIM)) $(DESTDIR)$(libexecdir)/tare
 	install -m 644 doc/tare.1 $(DESTDIR)$(prefix)/share/man/man1
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
