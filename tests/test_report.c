@@ -20,8 +20,8 @@
 
 #include "tare/report.h"
 
-static const char *const vectors[] = {"complete", "close",       "quick",  "troubles",
-                                      "standin",  "interrupted", "hostile"};
+static const char *const vectors[] = {"complete", "close",       "quick",      "troubles",
+                                      "standin",  "interrupted", "controlled", "hostile"};
 #define VECTOR_COUNT (sizeof vectors / sizeof *vectors)
 
 static void text_100(struct tare_buf *buf, const struct tare_summary *summary) {
@@ -125,7 +125,7 @@ static void test_answers(void **state) {
     assert_says("troubles", "4 cells did not work");
     assert_says("troubles", "The machine was busy when the experiment began (load 3.50)");
     assert_says("interrupted", "This experiment is not complete");
-    assert_says("interrupted", "Line 22 of samples.jsonl ends in the middle");
+    assert_says("interrupted", "Line 23 of samples.jsonl ends in the middle");
     assert_says("complete", "TensorFlow  quoted   24.97 s        97.53 %     3.23 s");
 }
 

@@ -166,7 +166,7 @@ static void test_interrupted(void **state) {
     (void)state;
     struct tare_summary s;
     summarise(&s, "interrupted");
-    assert_int_equal(s.torn_line, 22);
+    assert_int_equal(s.torn_line, 23);
     assert_false(s.complete);
     for (size_t i = 0; i < 4; i++) {
         assert_int_equal(s.rows[i].state, TARE_STATE_OK);
@@ -483,14 +483,44 @@ static void test_names(void **state) {
     assert_string_equal(tare_measure_name(TARE_INFER_10000_S), "infer_10000_s");
 }
 
+/* Who is certified may rank; who isn't is told why; the last certificate of a cell is the one that
+ * holds. */
+static void test_certificates(void **state) {
+    (void)state;
+    struct tare_summary s;
+    summarise(&s, "controlled");
+    assert_int_equal(s.row_count, 6);
+    assert_true(s.complete);
+    const struct tare_row *epoch = &s.rows[0], *step = &s.rows[1], *libtorch = &s.rows[2];
+    const struct tare_row *jax = &s.rows[3], *keras = &s.rows[4], *native = &s.rows[5];
+    assert_string_equal(epoch->certificate, "ok");
+    assert_true(epoch->certificate_ratio == 2.5);
+    assert_string_equal(epoch->certificate_where, "weights after step 100");
+    assert_int_equal(epoch->rank, 1);
+    assert_int_equal(step->rank, 2);
+    assert_int_equal(libtorch->rank, 2); /* can't be told from the step variant */
+    assert_int_equal(jax->state, TARE_STATE_NOT_SAME_WORK);
+    assert_non_null(strstr(jax->reason, "weights after step 1, 0.weight"));
+    assert_int_equal(jax->rank, 0);
+    assert_string_equal(keras->certificate, "not-checked");
+    assert_int_equal(keras->state, TARE_STATE_SKIPPED);
+    assert_string_equal(keras->fix, "make engines");
+    assert_int_equal(native->state, TARE_STATE_NOT_SAME_WORK); /* measured, and overturned after */
+    assert_int_equal(native->stats[TARE_TRAIN_S].n, 6);
+    assert_int_equal(native->rank, 0);
+    assert_int_equal(tare_summary_failures(&s), 3);
+    tare_summary_free(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_complete),       cmocka_unit_test(test_ranking),
-        cmocka_unit_test(test_exports),        cmocka_unit_test(test_troubles),
-        cmocka_unit_test(test_interrupted),    cmocka_unit_test(test_wrong_lines),
-        cmocka_unit_test(test_accepted_lines), cmocka_unit_test(test_shuffled),
-        cmocka_unit_test(test_mutilated),      cmocka_unit_test(test_read_file),
-        cmocka_unit_test(test_names),          cmocka_unit_test(test_disagreements),
+        cmocka_unit_test(test_complete),      cmocka_unit_test(test_ranking),
+        cmocka_unit_test(test_exports),       cmocka_unit_test(test_troubles),
+        cmocka_unit_test(test_interrupted),   cmocka_unit_test(test_certificates),
+        cmocka_unit_test(test_wrong_lines),   cmocka_unit_test(test_accepted_lines),
+        cmocka_unit_test(test_shuffled),      cmocka_unit_test(test_mutilated),
+        cmocka_unit_test(test_read_file),     cmocka_unit_test(test_names),
+        cmocka_unit_test(test_disagreements),
     };
     return cmocka_run_group_tests_name("summary", tests, NULL, NULL);
 }

@@ -128,6 +128,10 @@ struct tare_row {
     size_t export_count;
     struct tare_user_code *code;
     size_t code_count;
+    const char *certificate;       /* controlled track: "ok", "not-same-work", "not-checked" */
+    double certificate_ratio;      /* largest, to the spread of float32 references; NaN: none */
+    const char *certificate_where; /* the checkpoint of that ratio */
+
     size_t rank;          /* from 1, shared where neighbours can't be told apart; 0: unranked */
     const char *unranked; /* why, when rank is 0 */
 };

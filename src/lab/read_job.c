@@ -18,12 +18,13 @@ static const char *const state_names[] = {
 #undef X
 };
 
-static enum tare_cell_state read_state(struct tare_reader *reader, const json_t *json) {
-    const char *text = tare_read_text(reader, json, "state", NULL);
+enum tare_cell_state tare_read_state(struct tare_reader *reader, const json_t *object,
+                                     const char *key) {
+    const char *text = tare_read_text(reader, object, key, NULL);
     for (size_t i = 0; i < sizeof state_names / sizeof *state_names; i++)
         if (strcmp(text, state_names[i]) == 0)
             return (enum tare_cell_state)i;
-    tare_read_fail(reader, "state", "a state (ok, failed, skipped, void, not-same-work)");
+    tare_read_fail(reader, key, "a state (ok, failed, skipped, void, not-same-work)");
     return TARE_STATE_FAILED;
 }
 
@@ -252,7 +253,7 @@ static void read_head(struct tare_reader *reader, struct tare_samples *samples,
         .threads = tare_read_count(reader, json, "threads", samples->experiment.plan.threads),
     };
     job->batch = tare_read_count(reader, json, "batch", samples->experiment.plan.batch);
-    job->state = read_state(reader, json);
+    job->state = tare_read_state(reader, json, "state");
     job->version = tare_read_text(reader, json, "version", "");
     job->reason = tare_read_text(reader, json, "reason", "");
     job->fix = tare_read_text(reader, json, "fix", "");

@@ -165,9 +165,10 @@ static void put_row(struct tare_json *json, const struct tare_row *row) {
     tare_json_number(json, "lo", row->wilson_lo);
     tare_json_number(json, "hi", row->wilson_hi);
     tare_json_close(json, '}');
-    tare_json_open(json, "certificate", '{'); /* no equality check is part of these samples */
-    tare_json_text(json, "state", "not-checked");
-    tare_json_number(json, "max_ratio", NAN);
+    tare_json_open(json, "certificate", '{');
+    tare_json_text(json, "state", row->certificate);
+    tare_json_number(json, "max_ratio", row->certificate_ratio);
+    tare_json_text(json, "where", row->certificate_where);
     tare_json_close(json, '}');
     tare_json_text(json, "infer_call", row->infer_call);
     put_calls(json, row);
