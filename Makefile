@@ -41,7 +41,7 @@ CLI_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard cli/*.c))
 # Engines in C that need nothing but libc; runtimes are dlopened, so those build everywhere too.
 C_ENGINES := null native litert onnxruntime libtorch
 C_ENGINE_PROGRAMS := $(C_ENGINES:%=$(BUILD)/tare-engine-%)
-PY_ENGINES := keras pytorch
+PY_ENGINES := keras pytorch jax
 PROGRAMS := $(BUILD)/tare $(BUILD)/tare-launch $(C_ENGINE_PROGRAMS)
 TEST_NAMES := $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
 TEST_PROGRAMS := $(TEST_NAMES:%=$(BUILD)/test_%)
