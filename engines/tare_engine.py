@@ -522,6 +522,17 @@ def report_user_code(engine, protocol):
         protocol.event("user_code", name=name, lines=lines, statements=statements)
 
 
+def report_sources(protocol):
+    """SHA-256 of the modules of this folder that ran: the wrapper that tare starts holds no code."""
+    import hashlib
+    here = os.path.dirname(os.path.abspath(__file__))
+    script = os.path.basename(sys.argv[0])
+    for name in sorted(os.listdir(here)):
+        if name == script or (name.endswith(".py") and name[:-3] in sys.modules):
+            with open(os.path.join(here, name), "rb") as file:
+                protocol.setting(f"source:{name}", hashlib.sha256(file.read()).hexdigest())
+
+
 # ---- main ----------------------------------------------------------------------------------------
 
 def run(engine, job, protocol):
@@ -577,5 +588,6 @@ def main(engine):
     except Exception as error:
         return fail(protocol, "failed", Exception(f"{type(error).__name__}: {error}")
                     .with_traceback(error.__traceback__))
+    report_sources(protocol)
     protocol.event("bye")
     return 0

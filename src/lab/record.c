@@ -136,8 +136,10 @@ static json_t *number(double value) {
 }
 
 struct lists {
-    json_t *phases, *epochs, *samples, *metrics, *settings, *exports, *user_code;
+    json_t *phases, *epochs, *samples, *metrics, *settings, *exports, *user_code, *sources;
 };
+
+#define SOURCE "source:" /* a setting that is the checksum of a file the engine ran */
 
 static void sort_event(struct lists *l, const struct tare_event *e, const char *engine,
                        const char *results_dir) {
@@ -159,7 +161,9 @@ static void sort_event(struct lists *l, const struct tare_event *e, const char *
         set(l->metrics, e->name, number(e->value));
         return;
     case TARE_EVENT_SETTING:
-        if (strcmp(e->name, "version") != 0)
+        if (strncmp(e->name, SOURCE, strlen(SOURCE)) == 0)
+            set(l->sources, e->name + strlen(SOURCE), text(e->text));
+        else if (strcmp(e->name, "version") != 0)
             set(l->settings, e->name, text(e->text));
         return;
     case TARE_EVENT_EXPORT:
@@ -188,8 +192,8 @@ static void set_unless_empty(json_t *record, const char *key, json_t *value) {
 static void add_events(json_t *record, const struct tare_job_result *result,
                        const char *results_dir) {
     const struct tare_outcome *o = &result->outcome;
-    struct lists l = {json_array(),  json_array(), json_array(), json_object(),
-                      json_object(), json_array(), json_object()};
+    struct lists l = {json_array(),  json_array(), json_array(),  json_object(),
+                      json_object(), json_array(), json_object(), json_object()};
     if (o->hello_ns)
         add_phase(l.phases, "start", o->hello_ns - o->exec_ns);
     for (size_t i = 0; i < o->event_count; i++)
@@ -201,6 +205,7 @@ static void add_events(json_t *record, const struct tare_job_result *result,
     set_unless_empty(record, "settings", l.settings);
     set_unless_empty(record, "exports", l.exports);
     set_unless_empty(record, "user_code", l.user_code);
+    set_unless_empty(record, "sources", l.sources);
 }
 
 static void add_source(json_t *record, const struct tare_job_result *result) {
