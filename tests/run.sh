@@ -85,7 +85,7 @@ if [ "$mode" = all ]; then
         suite "conformance-$engine" 400 "$san/test_conformance" "$engine"
     done
     for script in tests/frameworks/*.sh; do
-        check "frameworks/$(basename "$script" .sh)" timeout -k 5 600 "$script"
+        check "frameworks/$(basename "$script" .sh)" timeout -k 5 1200 "$script"
     done
 fi
 
