@@ -7,6 +7,7 @@
 #   make engines    environments of the frameworks, and the engines that need them
 #   make fuzz       libFuzzer over every parser (SECONDS=60 in all)
 #   make bench-harness   what the harness itself costs
+#   make certify-long    every engine against the reference on 20 seeds: doc/certify-long.md
 #   make format clean clean-env install
 #
 # Two variants are built from one set of rules: build/ (optimised) and build/san/ (ASan + UBSan,
@@ -185,6 +186,10 @@ SECONDS ?= 60
 fuzz:
 	@scripts/packages.sh --check build test
 	@$(MAKE) --no-print-directory -s -f tests/fuzz/fuzz.mk SECONDS=$(SECONDS) fuzz
+
+.PHONY: certify-long
+certify-long: engines
+	@scripts/certify-long.sh $(BUILD)
 
 $(BUILD)/bench_%: $(BUILD)/obj/bench/%.o $(LIB)
 	@echo "  LINK $@"
