@@ -18,6 +18,9 @@
 #include "tare/clock.h"
 #include "tare/safetensors.h"
 
+/* Of the images: a framework whose vector code wants its tensors aligned copies what isn't. */
+#define ALIGNMENT 64
+
 static int event_fd = STDOUT_FILENO; /* the real stdout; fd 1 itself becomes stderr */
 static int64_t lap_start_ns;
 static const char *infer_call = "infer";
@@ -86,7 +89,7 @@ static enum tare_status read_images(float **x, size_t *n, size_t *n_in, const ch
     size_t count = tare_array_count(&array);
     if (array.dtype != TARE_U8 || array.rank < 2 || array.shape[0] == 0)
         status = tare_fail(err, TARE_DATA, path, NULL, "images must be uint8 (n, …)");
-    else if (!(*x = malloc((count ? count : 1) * sizeof **x)))
+    else if (!(*x = aligned_alloc(ALIGNMENT, (count * sizeof **x / ALIGNMENT + 1) * ALIGNMENT)))
         status = tare_fail(err, TARE_MEMORY, path, NULL, "no memory for %zu pixels", count);
     else {
         float quotient[256];
