@@ -125,6 +125,30 @@ $(TORCH_SHIM): $(BUILD)/obj/engines/torch_shim.o
 	@echo "  LINK $@"
 	$(Q)$(CXX) $(CFLAGS) $(SAN) -shared $< -L'$(TORCH_SITE)/torch/lib' -ltorch_cpu -lc10 -o $@
 
+# The engine tensorflow is compiled against the headers of its environment, found where the engine
+# finds the library itself: in `all` where there is one, and compiled anew when it is another.
+TENSORFLOW_ENGINE := $(BUILD)/tare-engine-tensorflow
+TENSORFLOW_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard engines/tensorflow*.c))
+ifdef TARE_PYTHON_TENSORFLOW
+TENSORFLOW_SITE := $(shell '$(TARE_PYTHON_TENSORFLOW)' -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+else
+TENSORFLOW_SITE := $(shell sed -n 's|^tensorflow /.* \(/.*\) [0-9]*$$|\1|p' $(BUILD)/environments $(BUILD)/../environments 2>/dev/null | head -n 1)
+endif
+all: $(if $(TENSORFLOW_SITE),$(TENSORFLOW_ENGINE))
+$(BUILD)/obj/tensorflow_site: FORCE
+	@mkdir -p $(@D)
+	@echo '$(TENSORFLOW_SITE)' | cmp -s - $@ || echo '$(TENSORFLOW_SITE)' > $@
+$(TENSORFLOW_OBJS): $(BUILD)/obj/tensorflow_site
+$(TENSORFLOW_OBJS): CPPFLAGS += -isystem '$(TENSORFLOW_SITE)/tensorflow/include' -I$(BUILD)/gen
+# Its helper travels inside the program, as a string a line.
+$(BUILD)/gen/tensorflow_savedmodel.inc: engines/tensorflow_savedmodel.py
+	@mkdir -p $(@D)
+	$(Q)sed 's/["\\]/\\&/g;s/.*/"&\\n",/' $< > $@
+$(BUILD)/obj/engines/tensorflow_epoch.o: $(BUILD)/gen/tensorflow_savedmodel.inc
+$(TENSORFLOW_ENGINE): $(TENSORFLOW_OBJS) $(BUILD)/obj/engines/engine_main.o $(LIB)
+	@echo "  LINK $@"
+	$(Q)$(LINK) $^ $(LDLIBS) -ldl -o $@
+
 # The tutorials chapter of doc/method.md is what --explain-setup prints: one source for both.
 $(BUILD)/gen/setup_lines.inc: doc/method.md
 	@mkdir -p $(@D)
@@ -133,9 +157,9 @@ $(BUILD)/obj/cli/cli.o: $(BUILD)/gen/setup_lines.inc
 $(BUILD)/obj/cli/cli.o: CPPFLAGS += -I$(BUILD)/gen
 
 # ---- environments and Python engines ----------------------------------------------------------
-engines: all
+engines: have-libraries
 	@scripts/environments.sh make all
-	@$(MAKE) --no-print-directory $(TORCH_SHIM)
+	@$(MAKE) --no-print-directory all
 	@scripts/python-engines.sh $(BUILD) $(PY_ENGINES)
 packages:
 	@scripts/packages.sh
@@ -208,7 +232,8 @@ clean:
 install: all
 	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(libexecdir)/tare $(DESTDIR)$(prefix)/share/man/man1
 	install $(BUILD)/tare $(DESTDIR)$(prefix)/bin
-	install $(BUILD)/tare-launch $(C_ENGINE_PROGRAMS) $(wildcard $(TORCH_SHIM)) $(DESTDIR)$(libexecdir)/tare
+	install $(BUILD)/tare-launch $(C_ENGINE_PROGRAMS) $(wildcard $(TENSORFLOW_ENGINE) $(TORCH_SHIM)) \
+		$(DESTDIR)$(libexecdir)/tare
 	install -m 644 doc/tare.1 $(DESTDIR)$(prefix)/share/man/man1
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
