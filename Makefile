@@ -7,6 +7,7 @@
 #   make engines    environments of the frameworks, and the engines that need them
 #   make fuzz       libFuzzer over every parser (SECONDS=60 in all)
 #   make bench-harness   what the harness itself costs
+#   make certify-long    every engine against the reference on 20 seeds: doc/certify-long.md
 #   make format clean clean-env install
 #
 # Two variants are built from one set of rules: build/ (optimised) and build/san/ (ASan + UBSan,
@@ -39,15 +40,18 @@ LIB_OBJS := $(PLAIN:%.c=$(BUILD)/obj/%.o) $(TYPED:%.c=$(BUILD)/obj/%.f32.o) $(TY
 LIB := $(BUILD)/libtare.a
 CLI_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard cli/*.c))
 # Engines in C that need nothing but libc; runtimes are dlopened, so those build everywhere too.
-C_ENGINES := null native litert onnxruntime
+C_ENGINES := null native litert onnxruntime libtorch
 C_ENGINE_PROGRAMS := $(C_ENGINES:%=$(BUILD)/tare-engine-%)
-PY_ENGINES := keras pytorch
+PY_ENGINES := keras pytorch jax
 PROGRAMS := $(BUILD)/tare $(BUILD)/tare-launch $(C_ENGINE_PROGRAMS)
 TEST_NAMES := $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
 TEST_PROGRAMS := $(TEST_NAMES:%=$(BUILD)/test_%)
 # One program, many names: tests/bad_engines/bad.c does what the name it is called by says.
 BAD_NAMES := $(shell sed -n 's/^    X.\([a-z_]*\),.*/\1/p' tests/bad_engines/bad.c 2>/dev/null)
 BAD_ENGINES := $(BAD_NAMES:%=$(BUILD)/bad_engines/tare-engine-%)
+# The same for engines that do other work than they were asked for.
+FAULTY_NAMES := $(shell sed -n 's/^    X.\([a-z_]*\),.*/\1/p' tests/faulty_engines/faulty.c 2>/dev/null)
+FAULTY_ENGINES := $(FAULTY_NAMES:%=$(BUILD)/faulty_engines/tare-engine-%)
 EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
 
 .PHONY: all engines compare test quick fuzz bench-harness format check-format clean clean-env install \
@@ -95,6 +99,56 @@ $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) -o $@
 
+# The C++ half of the engine libtorch: in `all` where its environment is found, which is looked for
+# where the engine itself looks; compiled anew when that is another one. It names no folder: the
+# engine opens LibTorch's libraries first, and the loader takes those.
+CXX ?= c++
+CXX_WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+TORCH_SHIM := $(BUILD)/tare-torch-shim.so
+ifdef TARE_PYTHON_TORCH
+TORCH_SITE := $(shell '$(TARE_PYTHON_TORCH)' -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+else
+TORCH_SITE := $(shell sed -n 's|^torch /.* \(/.*\) [0-9]*$$|\1|p' $(BUILD)/environments $(BUILD)/../environments 2>/dev/null | head -n 1)
+endif
+TORCH_INCLUDE = -isystem '$(TORCH_SITE)/torch/include' \
+                -isystem '$(TORCH_SITE)/torch/include/torch/csrc/api/include'
+all: $(if $(TORCH_SITE),$(TORCH_SHIM))
+.PHONY: FORCE
+$(BUILD)/obj/torch_site: FORCE
+	@mkdir -p $(@D)
+	@echo '$(TORCH_SITE)' | cmp -s - $@ || echo '$(TORCH_SITE)' > $@
+$(BUILD)/obj/engines/torch_shim.o: engines/torch_shim.cc $(BUILD)/obj/torch_site
+	@mkdir -p $(@D)
+	@echo "  CXX  $@"
+	$(Q)$(CXX) -std=c++20 -fPIC $(CXX_WARN) $(CFLAGS) $(SAN) $(TORCH_INCLUDE) -MMD -MP -c $< -o $@
+$(TORCH_SHIM): $(BUILD)/obj/engines/torch_shim.o
+	@echo "  LINK $@"
+	$(Q)$(CXX) $(CFLAGS) $(SAN) -shared $< -L'$(TORCH_SITE)/torch/lib' -ltorch_cpu -lc10 -o $@
+
+# The engine tensorflow is compiled against the headers of its environment, found where the engine
+# finds the library itself: in `all` where there is one, and compiled anew when it is another.
+TENSORFLOW_ENGINE := $(BUILD)/tare-engine-tensorflow
+TENSORFLOW_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard engines/tensorflow*.c))
+ifdef TARE_PYTHON_TENSORFLOW
+TENSORFLOW_SITE := $(shell '$(TARE_PYTHON_TENSORFLOW)' -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+else
+TENSORFLOW_SITE := $(shell sed -n 's|^tensorflow /.* \(/.*\) [0-9]*$$|\1|p' $(BUILD)/environments $(BUILD)/../environments 2>/dev/null | head -n 1)
+endif
+all: $(if $(TENSORFLOW_SITE),$(TENSORFLOW_ENGINE))
+$(BUILD)/obj/tensorflow_site: FORCE
+	@mkdir -p $(@D)
+	@echo '$(TENSORFLOW_SITE)' | cmp -s - $@ || echo '$(TENSORFLOW_SITE)' > $@
+$(TENSORFLOW_OBJS): $(BUILD)/obj/tensorflow_site
+$(TENSORFLOW_OBJS): CPPFLAGS += -isystem '$(TENSORFLOW_SITE)/tensorflow/include' -I$(BUILD)/gen
+# Its helper travels inside the program, as a string a line.
+$(BUILD)/gen/tensorflow_savedmodel.inc: engines/tensorflow_savedmodel.py
+	@mkdir -p $(@D)
+	$(Q)sed 's/["\\]/\\&/g;s/.*/"&\\n",/' $< > $@
+$(BUILD)/obj/engines/tensorflow_epoch.o: $(BUILD)/gen/tensorflow_savedmodel.inc
+$(TENSORFLOW_ENGINE): $(TENSORFLOW_OBJS) $(BUILD)/obj/engines/engine_main.o $(LIB)
+	@echo "  LINK $@"
+	$(Q)$(LINK) $^ $(LDLIBS) -ldl -o $@
+
 # The tutorials chapter of doc/method.md is what --explain-setup prints: one source for both.
 $(BUILD)/gen/setup_lines.inc: doc/method.md
 	@mkdir -p $(@D)
@@ -103,8 +157,9 @@ $(BUILD)/obj/cli/cli.o: $(BUILD)/gen/setup_lines.inc
 $(BUILD)/obj/cli/cli.o: CPPFLAGS += -I$(BUILD)/gen
 
 # ---- environments and Python engines ----------------------------------------------------------
-engines: all
+engines: have-libraries
 	@scripts/environments.sh make all
+	@$(MAKE) --no-print-directory all
 	@scripts/python-engines.sh $(BUILD) $(PY_ENGINES)
 packages:
 	@scripts/packages.sh
@@ -129,8 +184,14 @@ $(BUILD)/bad_engines/bad: $(BUILD)/obj/tests/bad_engines/bad.o $(LIB)
 	$(Q)$(LINK) $^ $(LDLIBS) -lpthread -o $@
 $(BAD_ENGINES): $(BUILD)/bad_engines/bad
 	@ln -f $< $@
+$(BUILD)/faulty_engines/faulty: $(BUILD)/obj/tests/faulty_engines/faulty.o $(BUILD)/obj/engines/engine_main.o $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	$(Q)$(LINK) $^ $(LDLIBS) -o $@
+$(FAULTY_ENGINES): $(BUILD)/faulty_engines/faulty
+	@ln -f $< $@
 .PHONY: test-programs
-test-programs: $(PROGRAMS) $(TEST_PROGRAMS) $(BAD_ENGINES) $(EXAMPLES)
+test-programs: $(PROGRAMS) $(TEST_PROGRAMS) $(BAD_ENGINES) $(FAULTY_ENGINES) $(EXAMPLES)
 .SECONDARY:
 
 test:
@@ -150,6 +211,10 @@ fuzz:
 	@scripts/packages.sh --check build test
 	@$(MAKE) --no-print-directory -s -f tests/fuzz/fuzz.mk SECONDS=$(SECONDS) fuzz
 
+.PHONY: certify-long
+certify-long: engines
+	@scripts/certify-long.sh $(BUILD)
+
 $(BUILD)/bench_%: $(BUILD)/obj/bench/%.o $(LIB)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) -o $@
@@ -167,7 +232,8 @@ clean:
 install: all
 	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(libexecdir)/tare $(DESTDIR)$(prefix)/share/man/man1
 	install $(BUILD)/tare $(DESTDIR)$(prefix)/bin
-	install $(BUILD)/tare-launch $(C_ENGINE_PROGRAMS) $(DESTDIR)$(libexecdir)/tare
+	install $(BUILD)/tare-launch $(C_ENGINE_PROGRAMS) $(wildcard $(TENSORFLOW_ENGINE) $(TORCH_SHIM)) \
+		$(DESTDIR)$(libexecdir)/tare
 	install -m 644 doc/tare.1 $(DESTDIR)$(prefix)/share/man/man1
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

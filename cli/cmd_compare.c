@@ -15,8 +15,10 @@
 #include "tare/words.h"
 
 struct options {
-    const char *engines, *model, *data, *out;
-    size_t runs, epochs, batch, seed, threads;
+    const char *engines, *model, *data, *out, *track, *variants, *device, *threads;
+    int counts[8]; /* of threads, from --threads */
+    size_t thread_counts;
+    size_t runs, epochs, batch, seed;
     double lr, timeout_s;
     bool quick, dry_run, explain_setup, json, no_download;
 };
@@ -24,25 +26,35 @@ struct options {
 /* ---- the plan ----------------------------------------------------------------------------------
  */
 
-static enum tare_status add_engines(struct tare_plan *plan, const char *list,
+static bool plan_has(const struct tare_plan *plan, const char *engine) {
+    for (size_t i = 0; i < plan->cell_count; i++)
+        if (strcmp(plan->cells[i].engine, engine) == 0)
+            return true;
+    return false;
+}
+
+static enum tare_status add_engines(struct tare_plan *plan, const struct options *o,
                                     struct tare_err *err) {
     size_t known_count;
     const struct tare_known_engine *known = tare_known_engines(&known_count);
+    struct tare_choice choice = {.track = o->track,
+                                 .all_variants = o->variants != NULL,
+                                 .device = o->device,
+                                 .threads = o->counts,
+                                 .thread_counts = o->thread_counts};
     enum tare_status status = TARE_OK;
-    if (!list) {
-        for (size_t i = 0; i < known_count && status == TARE_OK; i++)
-            if (known[i].by_default)
-                status = tare_plan_add(plan, known[i].name, err);
-        return status;
+    choice.usual_only = !o->engines && !o->track;
+    for (size_t i = 0; !o->engines && i < known_count && status == TARE_OK; i++) {
+        bool wanted = o->track ? strcmp(known[i].track, o->track) == 0 : known[i].by_default;
+        if (wanted && strcmp(known[i].name, "null") != 0 && !plan_has(plan, known[i].name))
+            status = tare_plan_add(plan, known[i].name, &choice, err);
     }
-    char name[64];
-    for (const char *at = list; status == TARE_OK; at += 1) {
+    char name[96];
+    for (const char *at = o->engines; at && status == TARE_OK;) {
         size_t size = strcspn(at, ",");
-        snprintf(name, sizeof name, "%.*s", (int)(size < 64 ? size : 63), at);
-        status = tare_plan_add(plan, name, err);
-        at += size;
-        if (!*at)
-            break;
+        snprintf(name, sizeof name, "%.*s", (int)(size < sizeof name ? size : sizeof name - 1), at);
+        status = tare_plan_add(plan, name, &choice, err);
+        at = at[size] ? at + size + 1 : NULL;
     }
     return status;
 }
@@ -51,7 +63,7 @@ static enum tare_status add_engines(struct tare_plan *plan, const char *list,
 static enum tare_status check_names(const struct tare_plan *plan, struct tare_err *err) {
     size_t known_count;
     const struct tare_known_engine *known = tare_known_engines(&known_count);
-    const char *names[16];
+    const char *names[32];
     for (size_t i = 0; i < known_count; i++)
         names[i] = known[i].name;
     for (size_t i = 0; i < plan->cell_count; i++) {
@@ -78,9 +90,34 @@ static enum tare_status check_counts(const struct options *o, struct tare_err *e
         return tare_fail(err, TARE_USAGE, "--epochs", NULL, "must be 1 to 1000");
     if (o->batch < 1 || o->batch > 65536)
         return tare_fail(err, TARE_USAGE, "--batch", NULL, "must be 1 to 65536");
-    if (o->threads < 1 || o->threads > (size_t)cli_cpus())
-        return tare_fail(err, TARE_USAGE, "--threads", NULL, "must be 1 to %d, the CPUs allowed",
-                         cli_cpus());
+    if (o->track && strcmp(o->track, "tutorial") != 0 && strcmp(o->track, "controlled") != 0)
+        return tare_fail(err, TARE_USAGE, "--track", "tutorial or controlled", "no such track");
+    if (o->variants && strcmp(o->variants, "all") != 0)
+        return tare_fail(err, TARE_USAGE, "--variants", "all, or --engines pytorch/compile",
+                         "\"%.40s\" is not known", o->variants);
+    if (o->device && strcmp(o->device, "cpu") != 0 && strcmp(o->device, "cuda") != 0)
+        return tare_fail(err, TARE_USAGE, "--device", "cpu or cuda", "no such device");
+    return TARE_OK;
+}
+
+/* "1,2" as counts; every count is a row of its own. */
+static enum tare_status read_threads(struct options *o, struct tare_err *err) {
+    o->counts[0] = cli_cpus();
+    o->thread_counts = 1;
+    if (!o->threads)
+        return TARE_OK;
+    o->thread_counts = 0;
+    for (const char *at = o->threads; at;) {
+        char *end;
+        long count = strtol(at, &end, 10);
+        bool good = end > at && (*end == ',' || *end == '\0') && count >= 1 &&
+                    count <= cli_cpus() && o->thread_counts < 8;
+        if (!good)
+            return tare_fail(err, TARE_USAGE, "--threads", "--threads 1, or --threads 1,2",
+                             "must be 1 to %d, the CPUs allowed", cli_cpus());
+        o->counts[o->thread_counts++] = (int)count;
+        at = *end ? end + 1 : NULL;
+    }
     return TARE_OK;
 }
 
@@ -91,7 +128,8 @@ static enum tare_status make_plan(struct tare_plan *plan, const struct options *
     plan->epochs = o->epochs;
     plan->batch = o->batch;
     plan->seed = o->seed;
-    plan->threads = (int)o->threads;
+    plan->threads = o->counts[0];
+    plan->certify = true;
     plan->lr = o->lr;
     plan->timeout_s = o->timeout_s;
     plan->quick = o->quick;
@@ -101,7 +139,7 @@ static enum tare_status make_plan(struct tare_plan *plan, const struct options *
                                  strchr(argv[i], ' ') ? " '%s'" : " %s", argv[i]);
     enum tare_status status = check_counts(o, err);
     if (status == TARE_OK)
-        status = add_engines(plan, o->engines, err);
+        status = add_engines(plan, o, err);
     return status == TARE_OK ? check_names(plan, err) : status;
 }
 
@@ -267,7 +305,7 @@ static int run(int argc, char **argv, const struct cli_command *command) {
                         .epochs = 5,
                         .batch = 32,
                         .seed = 1,
-                        .threads = (size_t)cli_cpus(),
+
                         .lr = 1e-3,
                         .timeout_s = TARE_DEFAULT_TIMEOUT_S};
     size_t runs = SIZE_MAX, epochs = SIZE_MAX; /* not given: it depends on --quick */
@@ -282,7 +320,12 @@ static int run(int argc, char **argv, const struct cli_command *command) {
         {"batch", CLI_COUNT, &o.batch, "N", "images per step (32)", 0},
         {"lr", CLI_NUMBER, &o.lr, "X", "Adam's learning rate (0.001)", 0},
         {"seed", CLI_COUNT, &o.seed, "N", "of weights and orders; run r uses N + r (1)", 0},
-        {"threads", CLI_COUNT, &o.threads, "N", "CPUs every engine may use (all that are allowed)",
+        {"threads", CLI_TEXT, &o.threads, "LIST",
+         "CPUs every engine may use (all); 1,2 makes rows of both", 0},
+        {"track", CLI_TEXT, &o.track, "NAME", "tutorial or controlled only", 0},
+        {"variants", CLI_TEXT, &o.variants, "all",
+         "also the slow ones (torch.compile: a minute a run)", 0},
+        {"device", CLI_TEXT, &o.device, "NAME", "of the controlled track: cpu (default) or cuda",
          0},
         {"timeout", CLI_NUMBER, &o.timeout_s, "S", "seconds one job may take (600)", 0},
         {"out", CLI_TEXT, &o.out, "DIR", "results folder, new or empty (results/<time>)", 0},
@@ -308,6 +351,8 @@ static int run(int argc, char **argv, const struct cli_command *command) {
         cli_print_setup();
         return 0;
     }
+    if (status == TARE_OK)
+        status = read_threads(&o, &err);
     o.runs = runs != SIZE_MAX ? runs : o.quick ? 1 : o.runs;
     o.epochs = epochs != SIZE_MAX ? epochs : o.quick ? 1 : o.epochs;
     if (status == TARE_OK)

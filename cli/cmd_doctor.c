@@ -45,7 +45,8 @@ static const struct {
                 {"torch", "torch", "PyTorch"},
                 {"torch", "torchvision", "torchvision"},
                 {"runtimes", "onnxruntime", "ONNX Runtime"},
-                {"runtimes", "ai_edge_litert", "LiteRT"}};
+                {"runtimes", "ai_edge_litert", "LiteRT"},
+                {"jax", "jax", "JAX"}};
 
 /* Returns how many are missing. */
 static int print_frameworks(void) {
@@ -77,6 +78,8 @@ static int print_engines(void) {
     for (size_t i = 0; i < count; i++) {
         char *program = NULL;
         struct tare_err err = {0};
+        if (i > 0 && strcmp(known[i].name, known[i - 1].name) == 0)
+            continue; /* another cell of the same program */
         if (tare_engine_find(&program, known[i].name, &err) == TARE_OK)
             printf("  %-14s %s\n", known[i].name, program);
         else {

@@ -37,6 +37,7 @@ static enum tare_status fill_job(struct training *t, struct tare_err *err) {
     struct tare_job *job = &t->job;
     tare_job_defaults(job);
     snprintf(job->track, sizeof job->track, "%s", t->plan->cells[0].track);
+    snprintf(job->variant, sizeof job->variant, "%s", t->plan->cells[0].variant);
     snprintf(job->model, sizeof job->model, "%s", t->plan->model);
     job->lr = o->lr;
     job->batch = o->batch;
@@ -69,12 +70,12 @@ static void show_event(void *context, const struct tare_event *event) {
 
 static enum tare_status run_engine(struct training *t, struct tare_err *err) {
     char *program = NULL, job_path[TARE_MAX_PATH], log_path[TARE_MAX_PATH];
-    enum tare_status status = tare_engine_find(&program, t->options->engine, err);
+    enum tare_status status = tare_engine_find(&program, t->plan->cells[0].engine, err);
     if (status != TARE_OK || !path_in(job_path, t->dir, "job.json") ||
         !path_in(log_path, t->dir, "stderr.log"))
         return status;
     struct tare_launch how = {.program = program,
-                              .engine = t->options->engine,
+                              .engine = t->plan->cells[0].engine,
                               .job_path = job_path,
                               .log_path = log_path,
                               .threads = (int)t->options->threads,
@@ -157,9 +158,9 @@ static enum tare_status train(const struct options *o, struct tare_err *err) {
     plan.lr = o->lr;
     char *program =
         NULL; /* looked for first: a wrong name should not cost the loading of the data */
-    enum tare_status status = tare_plan_add(&plan, o->engine, err);
+    enum tare_status status = tare_plan_add(&plan, o->engine, NULL, err);
     if (status == TARE_OK)
-        status = tare_engine_find(&program, o->engine, err);
+        status = tare_engine_find(&program, plan.cells[0].engine, err);
     free(program);
     if (status == TARE_OK)
         status = cli_load_data(&set, o->data, o->no_download, o->data == NULL, err);

@@ -6,8 +6,9 @@
 #include "tare/version.h"
 #include "tare/words.h"
 
-static const struct cli_command *const commands[] = {&cmd_compare, &cmd_train, &cmd_predict,
-                                                     &cmd_report,  &cmd_data,  &cmd_doctor};
+static const struct cli_command *const commands[] = {&cmd_compare, &cmd_train,  &cmd_predict,
+                                                     &cmd_report,  &cmd_verify, &cmd_data,
+                                                     &cmd_doctor,  &cmd_certify};
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
 static void print_help(FILE *to) {

@@ -20,8 +20,6 @@ class Template(tare_engine.Engine):
         return np.__version__
 
     def build(self, work):
-        if work.job.optimizer.name != "adam":
-            raise tare_engine.Failure("usage", f"adam only, not {work.job.optimizer.name}")
         self.work, self.relu = work, [activation == "relu" for _, activation in work.layers]
         self.params = list(work.params.values())  # weight, bias, weight, bias …
         self.m = [np.zeros_like(p) for p in self.params]

@@ -18,6 +18,9 @@
 #include "tare/clock.h"
 #include "tare/safetensors.h"
 
+/* Of the images: a framework whose vector code wants its tensors aligned copies what isn't. */
+#define ALIGNMENT 64
+
 static int event_fd = STDOUT_FILENO; /* the real stdout; fd 1 itself becomes stderr */
 static int64_t lap_start_ns;
 static const char *infer_call = "infer";
@@ -86,7 +89,7 @@ static enum tare_status read_images(float **x, size_t *n, size_t *n_in, const ch
     size_t count = tare_array_count(&array);
     if (array.dtype != TARE_U8 || array.rank < 2 || array.shape[0] == 0)
         status = tare_fail(err, TARE_DATA, path, NULL, "images must be uint8 (n, …)");
-    else if (!(*x = malloc((count ? count : 1) * sizeof **x)))
+    else if (!(*x = aligned_alloc(ALIGNMENT, (count * sizeof **x / ALIGNMENT + 1) * ALIGNMENT)))
         status = tare_fail(err, TARE_MEMORY, path, NULL, "no memory for %zu pixels", count);
     else {
         float quotient[256];
@@ -193,41 +196,115 @@ static enum tare_status load(struct tare_work *work, struct tare_err *err) {
 /* ---- the three tasks ---------------------------------------------------------------------------
  */
 
-static enum tare_status train(const struct tare_engine_ops *ops, void *state,
-                              const struct tare_work *work, struct tare_err *err) {
+/* Weights of now, as init is written, under name in the job's dump_dir. */
+static enum tare_status dump_weights(const struct tare_engine_ops *ops, void *state,
+                                     const struct tare_work *work, size_t step,
+                                     struct tare_err *err) {
+    struct tare_tensors tensors = {0};
+    char path[TARE_MAX_PATH + 64];
+    snprintf(path, sizeof path, "%s/weights-%zu.safetensors", work->job.dump_dir, step);
+    enum tare_status status = ops->weights(state, work->params, err);
+    if (status == TARE_OK)
+        status =
+            tare_net_to_tensors(&tensors, &work->net, work->params, work->job.norm, ops->name, err);
+    if (status == TARE_OK)
+        status = tare_safetensors_write(path, &tensors, err);
+    tare_tensors_free(&tensors);
+    return status;
+}
+
+/* How many steps the next call of the hook takes: to the end of the range, of the epoch, of the
+ * job, or to the next dump, whichever comes first. The first step alone: compilation happens there.
+ */
+static size_t next_range(const struct tare_work *work, size_t step) {
     size_t range = work->job.range ? work->job.range : work->steps_per_epoch;
-    float *losses = calloc(range, sizeof *losses);
-    if (!losses)
-        return tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory for the losses");
+    size_t count = step == 0 && work->job.first_apart ? 1 : range;
+    size_t ends[2 + TARE_MAX_DUMPS] = {step - step % work->steps_per_epoch + work->steps_per_epoch,
+                                       work->steps};
+    for (size_t i = 0; i < work->job.dump_count; i++)
+        ends[2 + i] = work->job.dump_at[i];
+    for (size_t i = 0; i < 2 + work->job.dump_count; i++)
+        if (ends[i] > step && count > ends[i] - step)
+            count = ends[i] - step;
+    return count;
+}
+
+static bool is_dumped(const struct tare_job *job, size_t step) {
+    for (size_t i = 0; i < job->dump_count; i++)
+        if (job->dump_at[i] == step)
+            return true;
+    return false;
+}
+
+static void emit_epoch(size_t epoch, double mean_loss, int64_t wall_ns) {
+    emit(json_pack("{s:s,s:I,s:o,s:I}", "event", "epoch", "i", (json_int_t)epoch, "loss",
+                   isfinite(mean_loss) ? json_real(mean_loss) : json_null(), "wall_ns",
+                   (json_int_t)wall_ns));
+}
+
+/* losses: one per step, kept whole for the job's `losses` file. */
+static enum tare_status train(const struct tare_engine_ops *ops, void *state,
+                              const struct tare_work *work, float *losses, struct tare_err *err) {
     enum tare_status status = TARE_OK;
     double epoch_loss = 0;
     int64_t epoch_start_ns = tare_now_ns();
     for (size_t step = 0; step < work->steps && status == TARE_OK;) {
-        size_t left_in_epoch = work->steps_per_epoch - step % work->steps_per_epoch;
-        size_t count = step == 0 ? 1 : range; /* the first step alone: compilation happens there */
-        count = count < left_in_epoch ? count : left_in_epoch;
-        count = count < work->steps - step ? count : work->steps - step;
-        status = ops->train(state, step, count, losses, err);
+        size_t count = next_range(work, step);
+        status = ops->train(state, step, count, losses + step, err);
         for (size_t i = 0; i < count && status == TARE_OK; i++)
-            epoch_loss += (double)losses[i];
+            epoch_loss += (double)losses[step + i];
         step += count;
         if (status == TARE_OK && step == 1)
             lap("first_step");
+        if (status == TARE_OK && is_dumped(&work->job, step)) {
+            lap("train");
+            status = dump_weights(ops, state, work, step, err);
+            lap("dump");
+        }
         if (status != TARE_OK || step % work->steps_per_epoch != 0)
             continue;
         int64_t now_ns = tare_now_ns();
-        double mean = epoch_loss / (double)work->steps_per_epoch;
-        json_t *loss = isfinite(mean) ? json_real(mean) : json_null();
-        emit(json_pack("{s:s,s:I,s:o,s:I}", "event", "epoch", "i",
-                       (json_int_t)(step / work->steps_per_epoch - 1), "loss", loss, "wall_ns",
-                       (json_int_t)(now_ns - epoch_start_ns)));
+        emit_epoch(step / work->steps_per_epoch - 1, epoch_loss / (double)work->steps_per_epoch,
+                   now_ns - epoch_start_ns);
         epoch_start_ns = now_ns;
         epoch_loss = 0;
     }
-    free(losses);
     if (status == TARE_OK)
         status = ops->weights(state, work->params, err);
     lap("train");
+    return status;
+}
+
+static enum tare_status write_floats(const char *path, float *values, int rank, size_t rows,
+                                     size_t columns, struct tare_err *err) {
+    struct tare_array array = {
+        .dtype = TARE_F32, .rank = rank, .shape = {rows, columns}, .data = values};
+    return tare_npy_write(path, &array, err);
+}
+
+/* Trains, and writes what the job wants to know about the training itself. */
+static enum tare_status train_and_tell(const struct tare_engine_ops *ops, void *state,
+                                       const struct tare_work *work, struct tare_err *err) {
+    const struct tare_job *job = &work->job;
+    float *losses = calloc(work->steps, sizeof *losses);
+    float *logits = calloc(work->n_test * work->n_out + 1, sizeof *logits);
+    enum tare_status status = TARE_OK;
+    if (!losses || !logits)
+        status = tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory for the losses");
+    if (status == TARE_OK && job->logits_before[0] && work->test_images && ops->infer) {
+        status = ops->infer(state, logits, work->test_images, work->n_test, err);
+        if (status == TARE_OK)
+            status = write_floats(job->logits_before, logits, 2, work->n_test, work->n_out, err);
+        lap("logits_before");
+    }
+    if (status == TARE_OK)
+        status = train(ops, state, work, losses, err);
+    if (status == TARE_OK && job->losses[0]) {
+        status = write_floats(job->losses, losses, 1, work->steps, 0, err);
+        lap("save");
+    }
+    free(losses);
+    free(logits);
     return status;
 }
 
@@ -318,7 +395,7 @@ static enum tare_status run(const struct tare_engine_ops *ops, struct tare_work 
         status = ops->build(&state, work, err);
     lap("build");
     if (status == TARE_OK && training)
-        status = train(ops, state, work, err);
+        status = train_and_tell(ops, state, work, err);
     if (status == TARE_OK && work->test_images && ops->infer) {
         logits = calloc(work->n_test * work->n_out + 1, sizeof *logits);
         status = logits ? infer(ops, state, work, logits, err)

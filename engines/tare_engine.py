@@ -23,7 +23,8 @@ JOB_DEFAULTS = {  # as tare_job_defaults
     "images": "", "labels": "", "test_images": "", "data_dir": "", "norm": "u8/255",
     "init": "", "order": "", "optimizer": {}, "batch": 32, "epochs": 1, "steps": 0, "range": 0,
     "threads": 1, "seed": 0, "precision": "float32", "device": "cpu", "out": "", "logits": "",
-    "export_dir": "", "model_file": "", "infer_loops": 0,
+    "export_dir": "", "model_file": "", "infer_loops": 0, "losses": "", "logits_before": "",
+    "dump_dir": "", "dump_at": [], "first_apart": True,
 }
 OPTIMIZER_DEFAULTS = {"name": "adam", "lr": 1e-3, "momentum": 0.9, "beta1": 0.9, "beta2": 0.999,
                       "epsilon": 1e-8}
@@ -51,6 +52,9 @@ class Engine:
     name = ""
     tracks = ("controlled",)
     tasks = ("train", "infer")
+    variants = ("",)  # of the controlled track; "" is the one that runs unless another is named
+    devices = ("cpu",)  # likewise; an engine that names "cuda" skips where there is none
+    optimizers = ("adam",)  # likewise
     infer_call = "infer"  # controlled track: what infer() calls, by name
     fix = "make engines"  # what to try when the framework cannot be imported
 
@@ -179,11 +183,16 @@ def check_job(engine, job):
         raise Failure("usage", f'{engine.name} does not know the task "{job.task}"')
     if job.task == "train" and job.track not in engine.tracks:
         raise Failure("usage", f'{engine.name} is not on the track "{job.track}"')
-    for key, only in (("precision", "float32"), ("device", "cpu"), ("norm", "u8/255")):
-        if getattr(job, key) != only:
-            raise Failure("usage", f'{engine.name} knows {key} "{only}", not "{getattr(job, key)}"')
-    if job.task == "train" and job.track == "tutorial" and job.optimizer.name != "adam":
-        raise Failure("usage", f"the tutorials use adam, not {job.optimizer.name}")
+    able = Engine if job.track == "tutorial" else engine  # tutorials: the defaults and no more
+    for key, value, known in (("precision", job.precision, ("float32",)),
+                              ("norm", job.norm, ("u8/255",)),
+                              ("variant", job.variant, able.variants),
+                              ("device", job.device, able.devices),
+                              ("optimizer", job.optimizer.name, able.optimizers)):
+        if value not in known:
+            names = " or ".join(f'"{name}"' for name in known)
+            raise Failure("usage", f'{engine.name} knows {key} {names} on the track "{job.track}", '
+                                   f'not "{value}"')
     if job.task == "train" and (job.batch == 0 or job.epochs == 0):
         raise Failure("usage", "batch and epochs must be at least 1")
 
@@ -307,10 +316,14 @@ def check_tensors(tensors, n_in, layers, path):
     return {name: tensors[name] for name in expected}
 
 
+def write_weights(path, engine, job, weights):
+    write_safetensors(path, weights, {"model": job.model, "norm": job.norm,
+                                      "trained_by": engine.name})
+
+
 def save(engine, job, weights, logits):
     if job.out and job.task == "train":
-        write_safetensors(job.out, weights, {"model": job.model, "norm": job.norm,
-                                             "trained_by": engine.name})
+        write_weights(job.out, engine, job, weights)
     if job.logits and logits is not None:
         write_npy(job.logits, logits)
 
@@ -350,16 +363,17 @@ def measure_one(protocol, name, function, x, repeats):
 # ---- the controlled track ------------------------------------------------------------------------
 
 def load_controlled(job):
+    if not job.init:
+        raise Failure("usage", "no initial weights; give init")
     n_in, layers = parse_model(job.model)
-    work = SimpleNamespace(job=job, n_in=n_in, layers=layers, params=None, test_images=None)
-    if job.init:
-        work.params = check_tensors(read_safetensors(job.init), n_in, layers, job.init)
+    params = check_tensors(read_safetensors(job.init), n_in, layers, job.init)
+    work = SimpleNamespace(job=job, n_in=n_in, layers=layers, params=params, test_images=None)
     if job.task == "train":
         work.images = read_images(job.images, n_in)
         work.labels = read_npy(job.labels, "<i4", "labels")
         order = read_npy(job.order, "<i4", "order")
-        if work.params is None or work.labels.shape != (len(work.images),):
-            raise Failure("data", f"{job.labels}: needs init, and a label for each image")
+        if work.labels.shape != (len(work.images),):
+            raise Failure("data", f"{job.labels}: needs a label for each image")
         if work.labels.min() < 0 or work.labels.max() >= layers[-1][0]:
             raise Failure("data", f"{job.labels}: a label is outside the {layers[-1][0]} classes")
         if order.ndim != 3 or order.shape[2] != job.batch:
@@ -376,25 +390,43 @@ def load_controlled(job):
     return work
 
 
+def next_range(work, step):
+    """Steps of the next call: to the end of the range, the epoch, the job, or to the next dump.
+    The first step alone: compilation happens there."""
+    job, per_epoch = work.job, work.steps_per_epoch
+    count = 1 if step == 0 and job.first_apart else job.range or per_epoch
+    ends = [step - step % per_epoch + per_epoch, work.steps, *job.dump_at]
+    return min([count] + [end - step for end in ends if end > step])
+
+
 def train_controlled(engine, work, protocol):
-    per_epoch, most = work.steps_per_epoch, work.job.range or work.steps_per_epoch
-    step, epoch_loss, epoch_start_ns = 0, 0.0, time.monotonic_ns()
-    while step < work.steps:
-        # The first step alone: compilation happens there.
-        count = min(1 if step == 0 else most, per_epoch - step % per_epoch, work.steps - step)
-        losses = engine.train(step, count)
-        if len(losses) != count:
-            raise Failure("failed", f"{count} steps gave {len(losses)} losses")
-        epoch_loss += sum(float(loss) for loss in losses)
+    job, per_epoch = work.job, work.steps_per_epoch
+    losses, epoch_start_ns = [], time.monotonic_ns()
+    while len(losses) < work.steps:
+        step = len(losses)
+        count = next_range(work, step)
+        some = engine.train(step, count)
+        if len(some) != count:
+            raise Failure("failed", f"{count} steps gave {len(some)} losses")
+        losses += [float(loss) for loss in some]
         step += count
         if step == 1:
             protocol.lap("first_step")
+        if step in job.dump_at:
+            protocol.lap("train")
+            write_weights(os.path.join(job.dump_dir, f"weights-{step}.safetensors"), engine, job,
+                          engine.weights())
+            protocol.lap("dump")
         if step % per_epoch == 0:
             now_ns = time.monotonic_ns()
-            protocol.epoch(step // per_epoch - 1, epoch_loss / per_epoch, now_ns - epoch_start_ns)
-            epoch_loss, epoch_start_ns = 0.0, now_ns
+            protocol.epoch(step // per_epoch - 1, sum(losses[-per_epoch:]) / per_epoch,
+                           now_ns - epoch_start_ns)
+            epoch_start_ns = now_ns
     weights = engine.weights()
     protocol.lap("train")
+    if job.losses:
+        write_npy(job.losses, losses)
+        protocol.lap("save")
     return weights
 
 
@@ -403,6 +435,9 @@ def run_controlled(engine, job, protocol):
     protocol.lap("load")
     engine.build(work)
     protocol.lap("build")
+    if job.logits_before and work.test_images is not None:
+        write_npy(job.logits_before, engine.infer(work.test_images))
+        protocol.lap("logits_before")
     weights = train_controlled(engine, work, protocol) if job.task == "train" else None
     logits = None
     if work.test_images is not None:
@@ -487,6 +522,17 @@ def report_user_code(engine, protocol):
         protocol.event("user_code", name=name, lines=lines, statements=statements)
 
 
+def report_sources(protocol):
+    """SHA-256 of the modules of this folder that ran: the wrapper that tare starts holds no code."""
+    import hashlib
+    here = os.path.dirname(os.path.abspath(__file__))
+    script = os.path.basename(sys.argv[0])
+    for name in sorted(os.listdir(here)):
+        if name == script or (name.endswith(".py") and name[:-3] in sys.modules):
+            with open(os.path.join(here, name), "rb") as file:
+                protocol.setting(f"source:{name}", hashlib.sha256(file.read()).hexdigest())
+
+
 # ---- main ----------------------------------------------------------------------------------------
 
 def run(engine, job, protocol):
@@ -542,5 +588,6 @@ def main(engine):
     except Exception as error:
         return fail(protocol, "failed", Exception(f"{type(error).__name__}: {error}")
                     .with_traceback(error.__traceback__))
+    report_sources(protocol)
     protocol.event("bye")
     return 0

@@ -15,7 +15,7 @@ owner() {
         data|digit) echo data ;;
         net) echo net ;;
         train) echo engine ;;
-        engine|lab|protocol|stats|summary|supervise) echo lab ;;
+        certify|disagree|engine|lab|protocol|stats|summary|supervise|verify) echo lab ;;
         report) echo report ;;
         *) echo "check-arrows: include/tare/$1.h has no owner; add it to scripts/check-arrows.sh" >&2
            echo unknown ;;
@@ -46,7 +46,7 @@ for file in src/*/*.[ch] cli/*.[ch] engines/*.[ch]; do
         src/*) module=${file#src/}; module=${module%%/*} ;;
         *) module=${file%%/*} ;;
     esac
-    for header in $(sed -n 's/^#include "\(.*\)"/\1/p' "$file"); do
+    for header in $(sed -n 's/^#include "\([^"]*\)".*/\1/p' "$file"); do
         checked=$((checked + 1))
         case $header in
             tare/*)

@@ -7,8 +7,9 @@
 #   scripts/environments.sh list            what there is
 #   scripts/environments.sh clean           remove all environments
 #
-# They lie in ~/.cache/tare/env/<hash of the pins>/NAME ($XDG_CACHE_HOME is honoured); the pins are
-# engines/requirements/NAME.txt. TARE_PYTHON_TENSORFLOW, TARE_PYTHON_TORCH and TARE_PYTHON_RUNTIMES
+# They lie in ~/.cache/tare/env/NAME-HASH ($XDG_CACHE_HOME is honoured): HASH is of NAME's own pins,
+# engines/requirements/NAME.txt, so that a changed pin remakes its environment and no other.
+# TARE_PYTHON_TENSORFLOW, TARE_PYTHON_TORCH, TARE_PYTHON_JAX and TARE_PYTHON_RUNTIMES
 # =/path/to/python use an existing one instead. build/environments has a line per environment:
 # NAME PYTHON SITE_PACKAGES MEGABYTES.
 set -u
@@ -17,8 +18,7 @@ cd "$(dirname "$0")/.." || exit 3
 self=$PWD/scripts/environments.sh
 build=${BUILD:-build}
 base=${XDG_CACHE_HOME:-$HOME/.cache}/tare/env
-root=$base/$(cat engines/requirements/*.txt | sha256sum | cut -c1-12)
-names="tensorflow torch runtimes"
+names="tensorflow torch jax runtimes"
 
 # Measured on Debian 12, x86-64, Python 3.11: megabytes to download and megabytes installed, and a
 # module that an environment must have.
@@ -26,6 +26,7 @@ facts() {
     case $1 in
     tensorflow) download_mb=335 installed_mb=1545 modules="tensorflow keras" ;;
     torch) download_mb=3045 installed_mb=5580 modules="torch torchvision onnxscript" ;;
+    jax) download_mb=150 installed_mb=625 modules="jax jaxlib" ;;
     runtimes) download_mb=70 installed_mb=245 modules="onnxruntime ai_edge_litert" ;;
     *) die 2 "there is no environment \"$1\"" "one of: $names all" ;;
     esac
@@ -38,22 +39,33 @@ die() { # CODE WHAT TRY
     exit "$1"
 }
 
+folder_of() { # NAME; sets dir
+    local hash
+    hash=$(sha256sum "engines/requirements/$1.txt") ||
+        die 3 "engines/requirements/$1.txt cannot be read" "git checkout engines/requirements"
+    dir=$base/$1-${hash:0:12}
+}
+
 override_name() { printf 'TARE_PYTHON_%s' "${1^^}"; }
 override_of() { local variable; variable=$(override_name "$1"); printf '%s' "${!variable:-}"; }
 
 # A finished environment has a file .complete: the real python it was made from, its site-packages,
 # its megabytes. Without that file, or when that python has gone (a system upgrade), it is remade.
 complete() { # NAME; sets real_python, site, megabytes
-    local marker=$root/$1/.complete
-    [ -f "$marker" ] && { read -r real_python && read -r site && read -r megabytes; } <"$marker" &&
-        [ "$(readlink -f "$root/$1/bin/python")" = "$real_python" ] && [ -x "$real_python" ] &&
+    local dir
+    folder_of "$1"
+    [ -f "$dir/.complete" ] &&
+        { read -r real_python && read -r site && read -r megabytes; } <"$dir/.complete" &&
+        [ "$(readlink -f "$dir/bin/python")" = "$real_python" ] && [ -x "$real_python" ] &&
         [ -d "$site" ]
 }
 
 python_of() { # NAME; sets python, or fails
+    local dir
     python=$(override_of "$1")
     [ -n "$python" ] && return 0
-    python=$root/$1/bin/python
+    folder_of "$1"
+    python=$dir/bin/python
     complete "$1"
 }
 
@@ -85,8 +97,10 @@ pick_python() { # sets base_python
 
 # Runs in a process group of its own (start_one), so that an interrupt can end pip as well.
 make_one() { # NAME BASE_PYTHON
-    local name=$1 dir=$root/$1 log=$root/$1.log begin=$SECONDS
-    exec 9>"$root/$name.lock"
+    local name=$1 dir log begin=$SECONDS
+    folder_of "$name"
+    log=$dir.log
+    exec 9>"$dir.lock"
     flock 9 # somebody else may be making the same one
     complete "$name" && return 0
     rm -rf "$dir"
@@ -121,11 +135,12 @@ report_failure() { # NAME LOG WHAT TRY
 
 # Each line: what pip is at in an environment still being made.
 show_progress() { # NAMES
-    local name at
+    local name at dir
     while sleep 10; do
         for name in $1; do
-            at=$(tail -n 1 "$root/$name.log" 2>/dev/null | sed 's/^ *//' | cut -c1-60)
-            [ -z "$at" ] || [ -f "$root/$name/.complete" ] ||
+            folder_of "$name"
+            at=$(tail -n 1 "$dir.log" 2>/dev/null | sed 's/^ *//' | cut -c1-60)
+            [ -z "$at" ] || [ -f "$dir/.complete" ] ||
                 say "environments: $SECONDS s: $name: $at"
         done
     done
@@ -138,13 +153,13 @@ check_space() { # NAMES
         needed_mb=$((needed_mb + download_mb + installed_mb))
         say "environments: $name: about $download_mb MB to download, $installed_mb MB installed"
     done
-    mkdir -p "$root" || die 3 "$root cannot be made" "XDG_CACHE_HOME=/a/folder/you/can/write"
-    [ -w "$root" ] || die 3 "$root cannot be written" "XDG_CACHE_HOME=/a/folder/you/can/write"
-    free_mb=$(df -Pm "$root" | awk 'NR == 2 { print $4 }')
+    mkdir -p "$base" || die 3 "$base cannot be made" "XDG_CACHE_HOME=/a/folder/you/can/write"
+    [ -w "$base" ] || die 3 "$base cannot be written" "XDG_CACHE_HOME=/a/folder/you/can/write"
+    free_mb=$(df -Pm "$base" | awk 'NR == 2 { print $4 }')
     [ "$free_mb" -gt "$needed_mb" ] ||
-        die 3 "$root has $free_mb MB free; $needed_mb MB are needed" \
+        die 3 "$base has $free_mb MB free; $needed_mb MB are needed" \
             "free some, or XDG_CACHE_HOME=/a/larger/disk"
-    say "environments: into $root ($free_mb MB free)"
+    say "environments: into $base ($free_mb MB free)"
 }
 
 end_all() { # PIDS, each the leader of a group
@@ -182,6 +197,16 @@ write_list() {
         die 3 "$build/environments cannot be written" "BUILD=/a/folder/you/can/write"
 }
 
+say_older() { # environments of other pins than today's take space too
+    local name dir current=0
+    for name in $names; do
+        folder_of "$name"
+        [ ! -d "$dir" ] || current=$((current + 1))
+    done
+    [ "$(find "$base" -mindepth 1 -maxdepth 1 -type d | wc -l)" -le "$current" ] ||
+        say "environments: older ones lie in $base too; \"make clean-env\" removes them all"
+}
+
 make_environments() { # NAMES
     local name missing="" failed=0
     for name in $1; do
@@ -196,8 +221,7 @@ make_environments() { # NAMES
     if [ -n "$missing" ]; then
         check_space "$missing"
         start_all "$missing" || failed=1
-        [ "$(find "$base" -mindepth 1 -maxdepth 1 -type d | wc -l)" -le 1 ] ||
-            say "environments: older ones lie in $base too; \"make clean-env\" removes them all"
+        say_older
     fi
     write_list
     return $failed

@@ -19,6 +19,7 @@ for engine in "$@"; do
     template) environment=tensorflow script=engines/TEMPLATE.py ;; # numpy is all it needs
     keras) environment=tensorflow ;;
     pytorch) environment=torch ;;
+    jax) environment=jax ;;
     *)
         echo "python-engines: no environment is known for \"$engine\"; add it in $0" >&2
         exit 2

@@ -52,7 +52,7 @@ static void plan_with(struct tare_plan *plan, const char *const *engines, size_t
     plan->epochs = 2;
     plan->timeout_s = 2;
     for (; *engines; engines++)
-        assert_int_equal(tare_plan_add(plan, *engines, NULL), TARE_OK);
+        assert_int_equal(tare_plan_add(plan, *engines, NULL, NULL), TARE_OK);
     assert_int_equal(tare_plan_model(plan, NULL, &set, NULL), TARE_OK);
 }
 
@@ -95,10 +95,10 @@ static void impossible_engines_are_refused(void **state) {
     (void)state;
     struct tare_plan plan;
     tare_plan_defaults(&plan);
-    assert_int_equal(tare_plan_add(&plan, "native", NULL), TARE_OK);
-    assert_int_equal(tare_plan_add(&plan, "native", NULL), TARE_USAGE);
-    assert_int_equal(tare_plan_add(&plan, "litert", NULL), TARE_USAGE);
-    assert_int_equal(tare_plan_add(&plan, "", NULL), TARE_USAGE);
+    assert_int_equal(tare_plan_add(&plan, "native", NULL, NULL), TARE_OK);
+    assert_int_equal(tare_plan_add(&plan, "native", NULL, NULL), TARE_USAGE);
+    assert_int_equal(tare_plan_add(&plan, "litert", NULL, NULL), TARE_USAGE);
+    assert_int_equal(tare_plan_add(&plan, "", NULL, NULL), TARE_USAGE);
     assert_int_equal(plan.cell_count, 1);
 }
 

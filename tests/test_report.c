@@ -20,8 +20,8 @@
 
 #include "tare/report.h"
 
-static const char *const vectors[] = {"complete", "close",       "quick",  "troubles",
-                                      "standin",  "interrupted", "hostile"};
+static const char *const vectors[] = {"complete", "close",       "quick",      "troubles",
+                                      "standin",  "interrupted", "controlled", "hostile"};
 #define VECTOR_COUNT (sizeof vectors / sizeof *vectors)
 
 static void text_100(struct tare_buf *buf, const struct tare_summary *summary) {
@@ -113,6 +113,11 @@ static void test_answers(void **state) {
                 "1.31 … 1.32, 6 paired runs).");
     assert_says("close", "can't be told apart in training: the ratio of their times is 1.00 (95 % "
                          "interval 1.00 … 1.00, 6 paired runs).");
+    /* wrong: Keras 0 … 269, PyTorch 210 … 519, or 20 … 329 */
+    assert_says("complete", "differed on 460 of 10,000 test images: 250 only Keras got right, 210");
+    assert_says("complete", "p = 0.069, so this test set can't tell these two");
+    assert_says("close", "differed on 80 of 10,000 test images: 60 only Keras got right, 20");
+    assert_says("close", "p < 0.0001, so these two models' accuracies differ.");
     assert_says("quick",
                 "1 run: no interval and no ranking, because which was faster can't be known "
                 "from so few; use --runs 6.");
@@ -120,7 +125,7 @@ static void test_answers(void **state) {
     assert_says("troubles", "4 cells did not work");
     assert_says("troubles", "The machine was busy when the experiment began (load 3.50)");
     assert_says("interrupted", "This experiment is not complete");
-    assert_says("interrupted", "Line 22 of samples.jsonl ends in the middle");
+    assert_says("interrupted", "Line 23 of samples.jsonl ends in the middle");
     assert_says("complete", "TensorFlow  quoted   24.97 s        97.53 %     3.23 s");
 }
 

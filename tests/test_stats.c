@@ -107,6 +107,23 @@ static void test_wilson_edges(void **state) {
     assert_true(lo < 1 && hi == 1);
 }
 
+static void test_mcnemar_edges(void **state) {
+    (void)state;
+    assert_true(tare_mcnemar(0, 0) == 1); /* the same answers: nothing to tell */
+    assert_true(tare_mcnemar(1, 1) == 1);
+    assert_true(tare_mcnemar(0, 1) == 1);
+    assert_close(tare_mcnemar(0, 5), 2.0 / 32, 1e-14); /* five tosses alike never reach 5 % */
+    assert_close(tare_mcnemar(0, 6), 2.0 / 64, 1e-14);
+    assert_close(tare_mcnemar(1, 4), 2 * 6.0 / 32, 1e-14);
+    for (size_t a = 0; a < 60; a++)
+        for (size_t b = 0; b < 60; b++) {
+            double p = tare_mcnemar(a, b);
+            assert_true(p > 0 && p <= 1 && p == tare_mcnemar(b, a));
+            assert_true(a >= b || p < tare_mcnemar(a + 1, b) || p == 1);
+        }
+    assert_true(tare_mcnemar(0, 100000) == 0); /* 2⁻⁹⁹⁹⁹⁹ is no double */
+}
+
 /* Reads count hexadecimal floats from *cursor. */
 static void read_doubles(double *values, size_t count, char **cursor) {
     for (size_t i = 0; i < count; i++) {
@@ -151,6 +168,10 @@ static void check_line(char *line) {
         read_doubles(a, n, &cursor);
         read_doubles(b, n, &cursor);
         check_interval(tare_ratio_interval(a, b, n), want);
+    } else if (strncmp(line, "mcnemar ", 8) == 0) {
+        read_doubles(want, 1, &cursor);
+        size_t only_a = read_count(&cursor, SIZE_MAX), only_b = read_count(&cursor, SIZE_MAX);
+        assert_close(tare_mcnemar(only_a, only_b), want[0], 1e-9);
     } else {
         assert_int_equal(strncmp(line, "wilson ", 7), 0);
         read_doubles(want, 2, &cursor);
@@ -176,7 +197,7 @@ static void test_scipy_vectors(void **state) {
         cases++;
     }
     fclose(file);
-    assert_int_equal(cases, 158);
+    assert_int_equal(cases, 175);
 }
 
 static int ascending(const void *a, const void *b) {
@@ -230,7 +251,8 @@ int main(void) {
         cmocka_unit_test(test_quantile_edges),        cmocka_unit_test(test_nan_gives_nan),
         cmocka_unit_test(test_interval_needs_six),    cmocka_unit_test(test_large_n),
         cmocka_unit_test(test_wilson_edges),          cmocka_unit_test(test_scipy_vectors),
-        cmocka_unit_test(test_order_does_not_matter), cmocka_unit_test(test_interval_covers),
+        cmocka_unit_test(test_order_does_not_matter), cmocka_unit_test(test_mcnemar_edges),
+        cmocka_unit_test(test_interval_covers),
     };
     return cmocka_run_group_tests_name("stats", tests, NULL, NULL);
 }

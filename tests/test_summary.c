@@ -166,7 +166,7 @@ static void test_interrupted(void **state) {
     (void)state;
     struct tare_summary s;
     summarise(&s, "interrupted");
-    assert_int_equal(s.torn_line, 22);
+    assert_int_equal(s.torn_line, 23);
     assert_false(s.complete);
     for (size_t i = 0; i < 4; i++) {
         assert_int_equal(s.rows[i].state, TARE_STATE_OK);
@@ -237,6 +237,12 @@ static void test_wrong_lines(void **state) {
                    "\"correct\"");
     assert_refused(HEAD JOB(",\"accuracy\":{\"correct\":0,\"total\":0}"), "s.jsonl:2",
                    "\"correct\"");
+#define GRADED ",\"accuracy\":{\"correct\":1,\"total\":4}"
+    assert_refused(HEAD JOB(GRADED ",\"right\":\"Aw==\""), "s.jsonl:2", "\"right\""); /* 2 ones */
+    assert_refused(HEAD JOB(GRADED ",\"right\":\"AgA=\""), "s.jsonl:2", "\"right\""); /* 16 bits */
+    assert_refused(HEAD JOB(GRADED ",\"right\":\"EA==\""), "s.jsonl:2", "\"right\""); /* image 5 */
+    assert_refused(HEAD JOB(GRADED ",\"right\":\"!\""), "s.jsonl:2", "\"right\"");
+    assert_refused(HEAD JOB(",\"right\":\"AA==\""), "s.jsonl:2", "\"right\"");
     assert_refused(HEAD JOB(",\"metrics\":{\"m\":\"x\"}"), "s.jsonl:2", "\"m\"");
     assert_refused(HEAD JOB(",\"settings\":{\"m\":1}"), "s.jsonl:2", "\"m\"");
     assert_refused(HEAD JOB(",\"reason\":5"), "s.jsonl:2", "\"reason\" is not a text");
@@ -284,6 +290,66 @@ static void test_accepted_lines(void **state) {
     assert_non_null(strstr(s.rows[0].reason, "not run"));
     assert_false(s.complete);
     tare_summary_free(&s);
+}
+
+/* ---- right on the same images? ----------------------------------------------------------------
+ */
+
+/* A training job that took `seconds` and got those of 12 images right: 12 bits in base64. */
+static void add_job(struct tare_buf *text, size_t index, int run, const char *engine,
+                    const char *track, int seconds, int correct, const char *right) {
+    tare_buf_printf(text,
+                    "{\"record\":\"job\",\"index\":%zu,\"run\":%d,\"task\":\"train\",\"engine\":"
+                    "\"%s\",\"track\":\"%s\",\"state\":\"ok\",\"phases\":[{\"name\":\"train\","
+                    "\"wall_ns\":%d000000000}],\"accuracy\":{\"correct\":%d,\"total\":12}%s%s%s}\n",
+                    index, run, engine, track, seconds, correct, right ? ",\"right\":\"" : "",
+                    right ? right : "", right ? "\"" : "");
+}
+
+static void assert_disagreement(const struct tare_summary *s, size_t i,
+                                const struct tare_disagreement *want) {
+    const struct tare_disagreement *got = &s->disagreements[i];
+    assert_true(got->a == want->a && got->b == want->b && got->run == want->run);
+    assert_int_equal(got->total, 12);
+    assert_true(got->only_a == want->only_a && got->only_b == want->only_b);
+    assert_true(fabs(got->p - want->p) < 1e-12);
+    assert_int_equal(got->apart, want->apart);
+    assert_int_equal(got->of_frameworks, want->of_frameworks);
+}
+
+static void test_disagreements(void **state) {
+    (void)state;
+    static const char all[] = "/w8=", six[] = "Dww=", other_six[] = "8AM=", eleven[] = "/ws=";
+    struct tare_buf text = {0};
+    struct tare_summary s;
+    struct tare_err err;
+    tare_buf_puts(&text, "{\"record\":\"experiment\",\"format\":\"tare-samples/1\","
+                         "\"dataset\":{\"name\":\"x\",\"title\":\"X\",\"train\":9,\"test\":12},"
+                         "\"plan\":{\"model\":\"784 dense:10\",\"epochs\":1,\"batch\":3,\"runs\":2,"
+                         "\"threads\":2,\"cells\":[");
+    const char *const engines[] = {"libtorch", "pytorch", "tensorflow", "native"};
+    for (size_t i = 0; i < 4; i++)
+        tare_buf_printf(&text, "{\"engine\":\"%s\",\"track\":\"controlled\"},", engines[i]);
+    tare_buf_puts(&text, "{\"engine\":\"keras\",\"track\":\"tutorial\"}]}}\n");
+    add_job(&text, 0, 0, "libtorch", "controlled", 1, 6, NULL);
+    add_job(&text, 1, 0, "pytorch", "controlled", 2, 6, six);
+    add_job(&text, 2, 0, "tensorflow", "controlled", 3, 12, all);
+    add_job(&text, 3, 0, "native", "controlled", 4, 12, all);
+    add_job(&text, 4, 0, "keras", "tutorial", 5, 12, all);
+    add_job(&text, 5, 1, "libtorch", "controlled", 1, 6, other_six);
+    add_job(&text, 6, 1, "tensorflow", "controlled", 3, 11, eleven);
+    if (parse(&s, text.data, &err) != TARE_OK)
+        fail_msg("%s: %s", err.where, err.what);
+    /* Keras, row 0, is alone on its track; LibTorch has bits in run 1 only, native in run 0. */
+    assert_int_equal(s.disagreement_count, 4);
+    assert_disagreement(&s, 0, &(struct tare_disagreement){1, 3, 1, 12, 0, 5, 0.0625, false, true});
+    assert_disagreement(&s, 1,
+                        &(struct tare_disagreement){2, 3, 0, 12, 0, 6, 0.03125, true, false});
+    assert_disagreement(&s, 2,
+                        &(struct tare_disagreement){2, 4, 0, 12, 0, 6, 0.03125, true, false});
+    assert_disagreement(&s, 3, &(struct tare_disagreement){3, 4, 0, 12, 0, 0, 1, false, true});
+    tare_summary_free(&s);
+    tare_buf_free(&text);
 }
 
 /* ---- properties -------------------------------------------------------------------------------
@@ -408,6 +474,8 @@ static void test_names(void **state) {
     assert_string_equal(tare_engine_title("pytorch"), "PyTorch");
     assert_string_equal(tare_engine_title("native"), "tare (native)");
     assert_string_equal(tare_engine_title("mine"), "mine");
+    assert_string_equal(tare_engine_framework("keras"), "TensorFlow");
+    assert_string_equal(tare_engine_framework("mine"), "mine");
     assert_int_equal(tare_engine_origin("mine"), TARE_ORIGIN_LIVE);
     assert_int_equal(tare_engine_origin("null"), TARE_ORIGIN_HARNESS);
     assert_string_equal(tare_origin_name(TARE_ORIGIN_QUOTED), "quoted");
@@ -415,14 +483,44 @@ static void test_names(void **state) {
     assert_string_equal(tare_measure_name(TARE_INFER_10000_S), "infer_10000_s");
 }
 
+/* Who is certified may rank; who isn't is told why; the last certificate of a cell is the one that
+ * holds. */
+static void test_certificates(void **state) {
+    (void)state;
+    struct tare_summary s;
+    summarise(&s, "controlled");
+    assert_int_equal(s.row_count, 6);
+    assert_true(s.complete);
+    const struct tare_row *epoch = &s.rows[0], *step = &s.rows[1], *libtorch = &s.rows[2];
+    const struct tare_row *jax = &s.rows[3], *keras = &s.rows[4], *native = &s.rows[5];
+    assert_string_equal(epoch->certificate, "ok");
+    assert_true(epoch->certificate_ratio == 2.5);
+    assert_string_equal(epoch->certificate_where, "weights after step 100");
+    assert_int_equal(epoch->rank, 1);
+    assert_int_equal(step->rank, 2);
+    assert_int_equal(libtorch->rank, 2); /* can't be told from the step variant */
+    assert_int_equal(jax->state, TARE_STATE_NOT_SAME_WORK);
+    assert_non_null(strstr(jax->reason, "weights after step 1, 0.weight"));
+    assert_int_equal(jax->rank, 0);
+    assert_string_equal(keras->certificate, "not-checked");
+    assert_int_equal(keras->state, TARE_STATE_SKIPPED);
+    assert_string_equal(keras->fix, "make engines");
+    assert_int_equal(native->state, TARE_STATE_NOT_SAME_WORK); /* measured, and overturned after */
+    assert_int_equal(native->stats[TARE_TRAIN_S].n, 6);
+    assert_int_equal(native->rank, 0);
+    assert_int_equal(tare_summary_failures(&s), 3);
+    tare_summary_free(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_complete),       cmocka_unit_test(test_ranking),
-        cmocka_unit_test(test_exports),        cmocka_unit_test(test_troubles),
-        cmocka_unit_test(test_interrupted),    cmocka_unit_test(test_wrong_lines),
-        cmocka_unit_test(test_accepted_lines), cmocka_unit_test(test_shuffled),
-        cmocka_unit_test(test_mutilated),      cmocka_unit_test(test_read_file),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_complete),      cmocka_unit_test(test_ranking),
+        cmocka_unit_test(test_exports),       cmocka_unit_test(test_troubles),
+        cmocka_unit_test(test_interrupted),   cmocka_unit_test(test_certificates),
+        cmocka_unit_test(test_wrong_lines),   cmocka_unit_test(test_accepted_lines),
+        cmocka_unit_test(test_shuffled),      cmocka_unit_test(test_mutilated),
+        cmocka_unit_test(test_read_file),     cmocka_unit_test(test_names),
+        cmocka_unit_test(test_disagreements),
     };
     return cmocka_run_group_tests_name("summary", tests, NULL, NULL);
 }

@@ -27,23 +27,27 @@
 #define TARE_DEFAULT_RUNS 6 /* fewer cannot carry a 95 % interval (stats.h) */
 #define TARE_DEFAULT_TIMEOUT_S 600
 
-/* What tare knows about an engine by name. Engines it doesn't know train on the controlled track.
- */
+/* What tare knows about an engine by name: one row per cell it can be, rows of one engine together.
+ * Engines it doesn't know train on the controlled track. */
 struct tare_known_engine {
     const char *name;
-    const char *track;       /* "tutorial", "controlled", "deployment" */
-    bool by_default;         /* part of `tare compare` without --engines */
-    double process_s;        /* rough cost of a process and per trained image: measured on two */
-    double train_us;         /* 2.5 GHz cores at batch 32; for --dry-run's estimate only */
+    const char *track;   /* "tutorial", "controlled", "deployment" */
+    const char *variant; /* "": the engine has only one way on this track */
+    bool by_default;     /* part of `tare compare` without --engines */
+    bool when_asked;     /* too slow to be run unless named, or with --variants all */
+    double process_s;    /* rough cost of a process, certificate included, and per trained image: */
+    double train_us;     /* on two 2.5 GHz cores at batch 32; for --dry-run's estimate only */
     const char *environment; /* the Python environment it needs, or NULL */
 };
 const struct tare_known_engine *tare_known_engines(size_t *count);
-const struct tare_known_engine *tare_known_engine(const char *name); /* NULL: unknown */
+const struct tare_known_engine *tare_known_engine(const char *name); /* its first row, or NULL */
 
 struct tare_cell {
     char engine[64];
     char variant[32];
     char track[16];
+    char device[16];
+    int threads;
 };
 
 struct tare_plan {
@@ -51,20 +55,38 @@ struct tare_plan {
     char model[TARE_MAX_SPEC]; /* the net's canonical text */
     size_t epochs, batch, runs;
     uint64_t seed; /* run r uses seed + r for weights and order, in every engine */
-    int threads;
+    int threads;   /* the ceiling of cells that don't say: the harness, the exports' runtimes have 1
+                    */
     double lr;
     double timeout_s;
     bool quick;
     char command[1024]; /* as the user typed it, for the report */
+    bool certify; /* controlled cells must prove that they do the same work before they are timed */
     struct tare_cell cells[TARE_MAX_CELLS];
     size_t cell_count;
 };
 
+/* What `tare compare` was asked for, beside the engines' names. */
+struct tare_choice {
+    const char *track;  /* NULL: both */
+    bool all_variants;  /* also those that run only when asked */
+    const char *device; /* NULL: "cpu"; the tutorials are on the CPU always */
+    const int *threads; /* each cell once per count; NULL: plan->threads */
+    size_t thread_counts;
+};
+
 void tare_plan_defaults(struct tare_plan *x);
 
-/* Adds an engine's cell on its own track. The null engine asked for by name becomes a row;
- * otherwise the campaign runs it under `harness`. TARE_USAGE for a doubled or impossible engine. */
-enum tare_status tare_plan_add(struct tare_plan *x, const char *engine, struct tare_err *err);
+/* Adds the cells of an engine that are chosen: "pytorch" adds its tutorial and its controlled cell,
+ * "pytorch/compile" that variant only. The null engine asked for by name becomes a row; otherwise
+ * the campaign runs it under `harness`. choice may be NULL. TARE_USAGE for a doubled or impossible
+ * one. */
+enum tare_status tare_plan_add(struct tare_plan *x, const char *engine,
+                               const struct tare_choice *choice, struct tare_err *err);
+
+/* The null engine's own cell, whose cost stands under `harness`; false when null is a row already.
+ */
+bool tare_plan_harness(struct tare_cell *cell, const struct tare_plan *x);
 
 /* Takes the model from text, or, when text is NULL, the study's net fitted to the data set:
  * "INPUT dense:64:relu dense:CLASSES". Checks it against the set. */
@@ -129,6 +151,12 @@ struct tare_grade {
  */
 enum tare_status tare_grade_logits(struct tare_grade *grade, const struct tare_array *logits,
                                    const struct tare_array *labels, struct tare_err *err);
+
+/* Which images those logits got right, of a pair that tare_grade_logits accepted: bit i % 8 (1, 2,
+ * 4 …) of right[i / 8]; the bits after the last image are 0. right holds TARE_RIGHT_BYTES(n). */
+#define TARE_RIGHT_BYTES(n) (((n) + 7) / 8)
+void tare_grade_right(uint8_t *right, const struct tare_array *logits,
+                      const struct tare_array *labels);
 
 /* Largest |a − b| of any logit, and in how many rows the answer changed. Same shapes or TARE_DATA.
  */

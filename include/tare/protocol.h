@@ -21,6 +21,7 @@
 #define TARE_MAX_LINE_BYTES 65536 /* of one line, in both directions */
 #define TARE_MAX_PATH 1024
 #define TARE_MAX_TEXT 512
+#define TARE_MAX_DUMPS 16
 
 /* What a job asks for. Every path is absolute. An empty string means: not given. */
 struct tare_job {
@@ -48,6 +49,12 @@ struct tare_job {
     char out[TARE_MAX_PATH];        /* write the trained weights here, .safetensors */
     char logits[TARE_MAX_PATH];     /* write float32 (n_test, n_out) here, .npy */
     char export_dir[TARE_MAX_PATH]; /* tutorial track: export into this folder; empty: don't */
+    char losses[TARE_MAX_PATH];     /* controlled: write each step's loss, float32 .npy (steps) */
+    char logits_before[TARE_MAX_PATH]; /* controlled: logits of the initial weights, as `logits` */
+    char dump_dir[TARE_MAX_PATH];   /* controlled: weights-STEP.safetensors for each of dump_at */
+    size_t dump_at[TARE_MAX_DUMPS]; /* steps done, ascending; dump_count of them */
+    size_t dump_count;
+    bool first_apart;               /* the first step is a range of its own (default) */
     char model_file[TARE_MAX_PATH]; /* task infer: the .onnx, .tflite or .safetensors to run */
     size_t infer_loops;             /* how often each inference measurement is repeated; 0: none */
 };

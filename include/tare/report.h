@@ -18,6 +18,7 @@
 #include "tare/buf.h"
 #include "tare/err.h"
 #include "tare/summary.h"
+#include "tare/verify.h"
 
 #define TARE_REPORT_WIDTH 100 /* columns, where options don't say */
 
@@ -41,5 +42,13 @@ void tare_report_json(struct tare_buf *buf, const struct tare_summary *summary);
 /* Writes report.md, report.json and report.csv into dir, each whole or not at all. */
 enum tare_status tare_report_write_all(const char *dir, const struct tare_summary *summary,
                                        struct tare_err *err);
+
+/* After tare_verify_folder: makes the three again from the samples and compares them, byte by byte.
+ */
+enum tare_status tare_report_verify(struct tare_verify *verify, struct tare_err *err);
+
+/* A finding as one line for the terminal. */
+void tare_report_finding(struct tare_buf *buf, enum tare_finding finding, const char *path,
+                         const char *why);
 
 #endif

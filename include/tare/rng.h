@@ -21,7 +21,8 @@ enum tare_stream {
     TARE_STREAM_INIT = 1,
     TARE_STREAM_ORDER = 2,
     TARE_STREAM_PLAN = 3,
-    TARE_STREAM_TEST = 4
+    TARE_STREAM_TEST = 4,
+    TARE_STREAM_REFERENCE = 5
 };
 
 void tare_rng_seed(struct tare_rng *rng, uint64_t seed, enum tare_stream stream);

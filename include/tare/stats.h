@@ -34,4 +34,10 @@ struct tare_stat tare_ratio_interval(const double *a, const double *b, size_t n)
 /* Wilson's score interval of a proportion, 95 %: successes out of total. total = 0 gives NaN. */
 void tare_wilson(double *lo, double *hi, size_t successes, size_t total);
 
+/* McNemar's exact test of two models on one test set, two-sided: the probability that images which
+ * only one of them got right split at least as unevenly as only_a to only_b, were both models
+ * equally good. 1 when nothing tells them apart. */
+double tare_mcnemar(size_t only_a, size_t only_b);
+#define TARE_MCNEMAR_LEVEL 0.05 /* below, the accuracies are told apart */
+
 #endif

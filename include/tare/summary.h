@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "tare/disagree.h"
 #include "tare/err.h"
 #include "tare/stats.h"
 #include "tare/supervise.h" /* enum tare_cell_state */
@@ -37,8 +38,7 @@ enum tare_track {
 #undef X
 };
 
-/* Where a number comes from: a real framework measured here, tare's own engine measured here, the
- * null engine, which does no work, or somebody else's figure. */
+/* A framework measured here, tare's own engine, the null engine, or somebody else's figure. */
 #define TARE_ORIGIN_LIST(X)                                                                        \
     X(LIVE, "live") X(NATIVE, "native") X(HARNESS, "harness") X(QUOTED, "quoted")
 enum tare_origin {
@@ -128,12 +128,16 @@ struct tare_row {
     size_t export_count;
     struct tare_user_code *code;
     size_t code_count;
+    const char *certificate;       /* controlled track: "ok", "not-same-work", "not-checked" */
+    double certificate_ratio;      /* largest, to the spread of float32 references; NaN: none */
+    const char *certificate_where; /* the checkpoint of that ratio */
+
     size_t rank;          /* from 1, shared where neighbours can't be told apart; 0: unranked */
     const char *unranked; /* why, when rank is 0 */
 };
 
-/* slow took `ratio` times as long as fast, by the median of paired runs. `fast` is the row with the
- * lowest median of its track; made only of rows that may be ranked. */
+/* slow took `ratio` times as long as fast, the row with the lowest median of its track, by the
+ * median of paired runs; made only of rows that may be ranked. */
 struct tare_comparison {
     enum tare_measure measure; /* TARE_TRAIN_S, TARE_INFER_10000_S or TARE_INFER_ONE_S */
     enum tare_track track;
@@ -170,31 +174,31 @@ struct tare_summary {
     const struct tare_row *harness;  /* the null engine's row, wherever it stands, or NULL */
     struct tare_stat harness_step_s; /* the null engine's training time over its steps */
     struct tare_comparison *comparisons;
-    size_t comparison_count;
+    struct tare_disagreement *disagreements;
+    size_t comparison_count, disagreement_count;
     bool complete;    /* every planned job is there */
     size_t torn_line; /* an unfinished last line of the file, which was left out; 0: none */
     void *memory;     /* what everything above lives in */
 };
 
-/* Reads the samples (name is used in messages only). A line that isn't what doc/formats.md says is
- * TARE_DATA and names the line; only the last may be cut short, as a crash leaves it. Unknown
- * records and keys are ignored. */
+/* Reads the samples (name is for messages). TARE_DATA names a line that isn't what doc/formats.md
+ * says; only the last may be cut short, as a crash leaves it. Unknown records are ignored. */
 enum tare_status tare_summary_parse(struct tare_summary *summary, const void *bytes, size_t size,
                                     const char *name, struct tare_err *err);
 enum tare_status tare_summary_read(struct tare_summary *summary, const char *path,
                                    struct tare_err *err);
 void tare_summary_free(struct tare_summary *summary);
 
-/* Rows and runtime checks that are not ok or not complete: 0 means that all that was asked for was
- * done (exit 0), anything else that something wasn't (exit 1). */
+/* Rows and runtime checks that are not ok or not complete: 0: all that was asked for was done. */
 size_t tare_summary_failures(const struct tare_summary *summary);
 
 const char *tare_track_name(enum tare_track track);
 const char *tare_origin_name(enum tare_origin origin);
 const char *tare_measure_name(enum tare_measure measure);
-/* How an engine is called in a report ("keras" → "Keras"; an unknown name is its own title), and
- * where its numbers come from. */
+/* An engine's name in a report ("keras" → "Keras"), whose it is ("TensorFlow"), where its numbers
+ * come from; an unknown name is its own title and framework. */
 const char *tare_engine_title(const char *engine);
+const char *tare_engine_framework(const char *engine);
 enum tare_origin tare_engine_origin(const char *engine);
 
 #endif

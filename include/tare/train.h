@@ -37,11 +37,26 @@ enum tare_optimizer_kind {
 #undef X
 };
 
+/* In which precision Adam's 1 − β and 1 − βᵗ are computed: frameworks differ, and none is wrong.
+ * References are trained with each of them (lab/reference.h); everything else uses EXACT. */
+#define TARE_CONSTANTS_LIST(X)                                                                     \
+    X(EXACT)  /* in double, rounded once */                                                        \
+    X(POWERS) /* βᵗ by powf, 1 − βᵗ in float32; 1 − β as above */                       \
+    X(SINGLE) /* everything in float32, βᵗ by multiplying once a step */
+
+enum tare_constants {
+#define X(id) TARE_CONSTANTS_##id,
+    TARE_CONSTANTS_LIST(X)
+#undef X
+        TARE_CONSTANTS_COUNT
+};
+
 struct tare_optimizer {
     enum tare_optimizer_kind kind;
-    double lr;                    /* > 0 */
-    double momentum;              /* momentum only: 0 ≤ … < 1 */
-    double beta1, beta2, epsilon; /* adam only: 0 ≤ β < 1, ε > 0 */
+    double lr;                     /* > 0 */
+    double momentum;               /* momentum only: 0 ≤ … < 1 */
+    double beta1, beta2, epsilon;  /* adam only: 0 ≤ β < 1, ε > 0 */
+    enum tare_constants constants; /* adam only */
 };
 
 const char *tare_optimizer_name(enum tare_optimizer_kind kind);

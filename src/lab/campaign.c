@@ -6,8 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lab/provenance.h"
 #include "lab/record.h"
 #include "tare/buf.h"
+#include "tare/certify.h"
 #include "tare/clock.h"
 
 #define INFER_LOOPS 5 /* timed calls on the whole test set, after the first */
@@ -18,8 +20,9 @@ struct state {
     char *dir;          /* absolute */
     char *init, *order; /* of the current run */
     size_t next_index;
-    bool given_up[TARE_MAX_CELLS]; /* cells that never started, or ran out of time: not tried again
-                                    */
+    /* cells that failed to start or to certify, or ran out of time: not tried again */
+    bool given_up[TARE_MAX_CELLS + 1];
+    struct tare_certificate *certificates; /* TARE_MAX_CELLS */
     size_t done, total;
     int64_t start_ns;
     double spent_s, planned_s; /* estimated seconds of the jobs that are done, and of all */
@@ -46,7 +49,8 @@ static enum tare_status begin_run(struct state *s, size_t run, struct tare_err *
     if (status == TARE_OK)
         status = tare_plan_write_run(s->init, s->order, x, run,
                                      s->campaign->dataset->train_images.shape[0], err);
-    return status;
+    return status == TARE_OK ? tare_samples_append(s->dir, tare_record_run(run, s->dir), err)
+                             : status;
 }
 
 /* ---- one job ------------------------------------------------------------------------------------
@@ -72,7 +76,8 @@ static bool fill_job(struct tare_job *job, const struct state *s,
     job->batch = x->batch;
     job->epochs = x->epochs;
     job->range = harness ? 1 : 0; /* one step a call: that is the price the harness line states */
-    job->threads = result->threads;
+    job->threads = result->cell.threads;
+    snprintf(job->device, sizeof job->device, "%s", result->cell.device);
     job->seed = x->seed + (size_t)(result->run < 0 ? 0 : result->run);
     job->infer_loops = INFER_LOOPS;
     bool good = put_path(job->images, c->prepared, "train_images.npy") &&
@@ -129,6 +134,9 @@ static void grade(const struct state *s, struct tare_job_result *result, const c
     if (status != TARE_OK)
         spoil(result, err.what);
     result->graded = result->outcome.state != TARE_STATE_FAILED;
+    if (result->graded && !result->of && result->grade.total <= TARE_MAX_RIGHT &&
+        (result->right = malloc(TARE_RIGHT_BYTES(result->grade.total))) != NULL)
+        tare_grade_right(result->right, &logits, &s->campaign->dataset->test_labels);
     tare_array_free(&logits);
     tare_array_free(&others);
 }
@@ -180,11 +188,12 @@ static enum tare_status launch(struct state *s, struct tare_job_result *result, 
                          "the path is too long");
     snprintf(result->reproduce, sizeof result->reproduce, "%s < %s", from_here(program),
              from_here(job_path));
+    tare_provenance_program(result->program_sha256, program);
     struct tare_launch how = {.program = program,
                               .engine = result->cell.engine,
                               .job_path = job_path,
                               .log_path = log_path,
-                              .threads = result->threads,
+                              .threads = result->cell.threads,
                               .timeout_s = c->plan->timeout_s,
                               .stop = c->stop};
     return tare_launch_job(&result->outcome, &how, &job, err);
@@ -229,6 +238,7 @@ static enum tare_status run_job(struct state *s, struct tare_job_result *result,
 
 static void finish_job(struct tare_job_result *result) {
     tare_outcome_free(&result->outcome);
+    free(result->right);
     free((char *)result->dir); /* made by run_job */
 }
 
@@ -257,8 +267,7 @@ static enum tare_status infer_export(struct state *s, const struct tare_job_resu
         path += prefix + 1;
     struct tare_job_result result = {.run = of->run,
                                      .task = "infer",
-                                     .cell = {.track = "deployment"},
-                                     .threads = 1,
+                                     .cell = {.track = "deployment", .device = "cpu", .threads = 1},
                                      .batch = s->campaign->plan->batch,
                                      .of = of,
                                      .format = event->name,
@@ -271,36 +280,111 @@ static enum tare_status infer_export(struct state *s, const struct tare_job_resu
     return status;
 }
 
+/* Whether a cell must prove that it does the same work: not the tutorials, whose work differs by
+ * design, and not the null engine, which does none. */
+static bool is_certified(const struct tare_plan *plan, const struct tare_cell *cell) {
+    return plan->certify && strcmp(cell->track, "controlled") == 0 &&
+           strcmp(cell->engine, "null") != 0;
+}
+
+/* The first timed run is judged too: the mean loss of its first epoch. A certificate that this
+ * overturns is recorded anew; the last record of a cell is the one that holds. */
+static enum tare_status certify_epoch(struct state *s, const struct tare_job_result *result,
+                                      struct tare_certificate *certificate, struct tare_err *err) {
+    const struct tare_campaign *c = s->campaign;
+    double reference = 0;
+    for (size_t i = 0; i < result->outcome.event_count; i++) {
+        const struct tare_event *event = &result->outcome.events[i];
+        if (event->kind != TARE_EVENT_EPOCH || event->index != 0)
+            continue;
+        enum tare_status status =
+            tare_reference_epoch(&reference, c->plan, (size_t)result->run, c->dataset, err);
+        if (status != TARE_OK)
+            return status;
+        tare_certificate_epoch(certificate, event->value, reference);
+        if (certificate->state != TARE_CERTIFICATE_OK)
+            s->campaign->failed_jobs++;
+        return tare_samples_append(s->dir, tare_certificate_json(certificate), err);
+    }
+    return TARE_OK;
+}
+
+/* `which` is the cell's index in the plan, or TARE_MAX_CELLS for the harness. */
 static enum tare_status run_cell(struct state *s, const struct tare_cell *cell, size_t run,
-                                 bool *timed_out, struct tare_err *err) {
+                                 size_t which, struct tare_err *err) {
     const struct tare_plan *x = s->campaign->plan;
     struct tare_job_result result = {
-        .run = (int)run, .task = "train", .cell = *cell, .threads = x->threads, .batch = x->batch};
+        .run = (int)run, .task = "train", .cell = *cell, .batch = x->batch};
     enum tare_status status = run_job(s, &result, "train", err);
     for (size_t i = 0; i < result.outcome.event_count && status == TARE_OK; i++)
         if (result.outcome.events[i].kind == TARE_EVENT_EXPORT &&
             result.outcome.state != TARE_STATE_FAILED)
             status = infer_export(s, &result, &result.outcome.events[i], err);
-    *timed_out = result.outcome.timed_out;
+    if (status == TARE_OK && run == 0 && is_certified(x, cell) &&
+        s->certificates[which].state == TARE_CERTIFICATE_OK)
+        status = certify_epoch(s, &result, &s->certificates[which], err);
+    s->given_up[which] = result.outcome.timed_out;
     finish_job(&result);
     s->done++;
     s->spent_s += estimate_s(s, cell);
     return status;
 }
 
-static bool is_null(const struct tare_cell *cell) {
-    return strcmp(cell->engine, "null") == 0;
+/* Proves, before any timing, that a cell does the same work. */
+static enum tare_status certify(struct state *s, size_t which, struct tare_err *err) {
+    const struct tare_campaign *c = s->campaign;
+    const struct tare_cell *cell = &c->plan->cells[which];
+    struct tare_certificate *certificate = &s->certificates[which];
+    struct tare_job_result shown = {.run = -1, .cell = *cell};
+    char dir[TARE_MAX_PATH];
+    if (snprintf(dir, sizeof dir, "%s/certificates/%02zu-%s%s%s", s->dir, which, cell->engine,
+                 cell->variant[0] ? "-" : "", cell->variant) >= TARE_MAX_PATH)
+        return tare_fail(err, TARE_USAGE, s->dir, "choose a shorter --out", "the path is too long");
+    struct tare_certify_request request = {.plan = c->plan,
+                                           .dataset = c->dataset,
+                                           .prepared = c->prepared,
+                                           .engine = cell->engine,
+                                           .variant = cell->variant,
+                                           .device = cell->device,
+                                           .threads = cell->threads,
+                                           .dir = dir,
+                                           .timeout_s = c->plan->timeout_s,
+                                           .stop = c->stop};
+    report_progress(s, &shown, "certificate", false);
+    shown.outcome.exec_ns = tare_now_ns();
+    enum tare_status status = tare_certify(certificate, &request, err);
+    shown.outcome.end_ns = tare_now_ns();
+    if (status == TARE_OK) {
+        json_t *record = tare_certificate_json(certificate);
+        json_object_set_new(record, "files",
+                            tare_provenance_files(s->dir, dir + strlen(s->dir) + 1));
+        status = tare_samples_append(s->dir, record, err);
+    }
+    s->given_up[which] = certificate->state != TARE_CERTIFICATE_OK;
+    shown.outcome.state = certificate->state == TARE_CERTIFICATE_OK ? TARE_STATE_OK
+                          : certificate->state == TARE_CERTIFICATE_NOT_SAME_WORK
+                              ? TARE_STATE_NOT_SAME_WORK
+                              : certificate->job_state;
+    snprintf(shown.outcome.reason, sizeof shown.outcome.reason, "%s", certificate->reason);
+    if (status == TARE_OK && s->given_up[which])
+        s->campaign->failed_jobs++;
+    if (status == TARE_OK)
+        report_progress(s, &shown, "certificate", true);
+    return status;
 }
 
+/* Each cell once before the first run: the certificate's processes, or a discarded import. A cell
+ * that fails here costs no further time. */
 static enum tare_status warm_up(struct state *s, struct tare_err *err) {
     const struct tare_plan *x = s->campaign->plan;
     enum tare_status status = TARE_OK;
     for (size_t i = 0; i < x->cell_count && status == TARE_OK; i++) {
-        struct tare_job_result result = {.run = -1,
-                                         .task = "warmup",
-                                         .cell = x->cells[i],
-                                         .threads = x->threads,
-                                         .batch = x->batch};
+        if (is_certified(x, &x->cells[i])) {
+            status = certify(s, i, err);
+            continue;
+        }
+        struct tare_job_result result = {
+            .run = -1, .task = "warmup", .cell = x->cells[i], .batch = x->batch};
         status = run_job(s, &result, "warm-up", err);
         s->given_up[i] = result.outcome.state != TARE_STATE_OK;
         finish_job(&result);
@@ -312,20 +396,30 @@ static enum tare_status warm_up(struct state *s, struct tare_err *err) {
 static enum tare_status run_round(struct state *s, size_t run, struct tare_err *err) {
     const struct tare_plan *x = s->campaign->plan;
     int32_t visit[TARE_MAX_CELLS];
-    bool null_is_row = false;
     enum tare_status status = begin_run(s, run, err);
     tare_plan_order(visit, x, run);
     for (size_t i = 0; i < x->cell_count && status == TARE_OK; i++) {
-        const struct tare_cell *cell = &x->cells[visit[i]];
-        null_is_row = null_is_row || is_null(cell);
-        if (!s->given_up[visit[i]])
-            status = run_cell(s, cell, run, &s->given_up[visit[i]], err);
-        else
+        size_t cell = (size_t)visit[i];
+        if (s->given_up[cell]) {
             s->done++;
+            continue;
+        }
+        status = run_cell(s, &x->cells[cell], run, cell, err);
     }
-    struct tare_cell harness = {.engine = "null", .track = "harness"};
-    bool ignored;
-    return status == TARE_OK && !null_is_row ? run_cell(s, &harness, run, &ignored, err) : status;
+    struct tare_cell harness;
+    return status == TARE_OK && tare_plan_harness(&harness, x)
+               ? run_cell(s, &harness, run, TARE_MAX_CELLS, err)
+               : status;
+}
+
+/* The last line, which says that nothing is missing after it. An interrupt stays one. */
+static enum tare_status end(struct state *s, enum tare_status status, struct tare_err *err) {
+    struct tare_err end_err = {0};
+    enum tare_status ended =
+        tare_samples_append(s->dir, tare_record_end(status == TARE_OK), &end_err);
+    if (ended != TARE_OK && err)
+        *err = end_err;
+    return ended != TARE_OK ? ended : status;
 }
 
 enum tare_status tare_campaign_run(struct tare_campaign *campaign, struct tare_err *err) {
@@ -334,13 +428,14 @@ enum tare_status tare_campaign_run(struct tare_campaign *campaign, struct tare_e
                       .dir = realpath(campaign->dir, NULL),
                       .total = x->runs * x->cell_count,
                       .start_ns = tare_now_ns()};
-    bool null_is_row = false;
-    for (size_t i = 0; i < x->cell_count; i++)
-        null_is_row = null_is_row || is_null(&x->cells[i]);
-    if (!null_is_row)
+    struct tare_cell harness;
+    if (tare_plan_harness(&harness, x))
         s.total += x->runs;
     s.planned_s = tare_plan_seconds(x, campaign->dataset->train_images.shape[0]);
     campaign->failed_jobs = 0;
+    s.certificates = calloc(TARE_MAX_CELLS, sizeof *s.certificates);
+    if (!s.certificates)
+        return no_memory(err);
     enum tare_status status =
         s.dir ? tare_samples_append(s.dir, tare_record_experiment(campaign), err)
               : tare_fail_errno(err, campaign->dir, NULL, "the results folder cannot be used");
@@ -348,6 +443,9 @@ enum tare_status tare_campaign_run(struct tare_campaign *campaign, struct tare_e
         status = warm_up(&s, err);
     for (size_t run = 0; run < x->runs && status == TARE_OK; run++)
         status = run_round(&s, run, err);
+    if (status == TARE_OK || status == TARE_INTERRUPTED)
+        status = end(&s, status, err);
+    free(s.certificates);
     free(s.dir);
     free(s.init);
     free(s.order);

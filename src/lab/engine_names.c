@@ -1,22 +1,23 @@
-/* engine_names.c: how engines are called in reports, and where their numbers come from. One row per
- * engine; an engine somebody added under another name is shown by that name, as live. */
+/* engine_names.c: how engines are called in reports, whose they are, and where their numbers come
+ * from. One row per engine; an engine somebody added under another name is shown by that name, as
+ * live. */
 #include <string.h>
 
 #include "tare/summary.h"
 
 static const struct {
-    const char *engine, *title;
+    const char *engine, *title, *framework;
     enum tare_origin origin;
 } engines[] = {
-    {"keras", "Keras", TARE_ORIGIN_LIVE},
-    {"pytorch", "PyTorch", TARE_ORIGIN_LIVE},
-    {"tensorflow", "TensorFlow (C)", TARE_ORIGIN_LIVE},
-    {"libtorch", "LibTorch", TARE_ORIGIN_LIVE},
-    {"jax", "JAX", TARE_ORIGIN_LIVE},
-    {"litert", "LiteRT", TARE_ORIGIN_LIVE},
-    {"onnxruntime", "ONNX Runtime", TARE_ORIGIN_LIVE},
-    {"native", "tare (native)", TARE_ORIGIN_NATIVE},
-    {"null", "null (does nothing)", TARE_ORIGIN_HARNESS},
+    {"keras", "Keras", "TensorFlow", TARE_ORIGIN_LIVE},
+    {"pytorch", "PyTorch", "PyTorch", TARE_ORIGIN_LIVE},
+    {"tensorflow", "TensorFlow (C)", "TensorFlow", TARE_ORIGIN_LIVE},
+    {"libtorch", "LibTorch", "PyTorch", TARE_ORIGIN_LIVE},
+    {"jax", "JAX", "JAX", TARE_ORIGIN_LIVE},
+    {"litert", "LiteRT", "LiteRT", TARE_ORIGIN_LIVE},
+    {"onnxruntime", "ONNX Runtime", "ONNX Runtime", TARE_ORIGIN_LIVE},
+    {"native", "tare (native)", "tare", TARE_ORIGIN_NATIVE},
+    {"null", "null (does nothing)", "tare", TARE_ORIGIN_HARNESS},
 };
 #define ENGINE_COUNT (sizeof engines / sizeof *engines)
 
@@ -40,6 +41,11 @@ static size_t find(const char *engine) {
 const char *tare_engine_title(const char *engine) {
     size_t i = find(engine);
     return i < ENGINE_COUNT ? engines[i].title : engine;
+}
+
+const char *tare_engine_framework(const char *engine) {
+    size_t i = find(engine);
+    return i < ENGINE_COUNT ? engines[i].framework : engine;
 }
 
 enum tare_origin tare_engine_origin(const char *engine) {

@@ -1,5 +1,6 @@
 /* grade.c: accuracy is tare's to compute: logits against labels, and logits against logits. */
 #include <math.h>
+#include <string.h>
 
 #include "tare/lab.h"
 
@@ -36,6 +37,17 @@ enum tare_status tare_grade_logits(struct tare_grade *grade, const struct tare_a
     }
     grade->total = n;
     return TARE_OK;
+}
+
+void tare_grade_right(uint8_t *right, const struct tare_array *logits,
+                      const struct tare_array *labels) {
+    size_t n = logits->shape[0], classes = logits->shape[1];
+    const float *row = logits->data;
+    const int32_t *label = labels->data;
+    memset(right, 0, TARE_RIGHT_BYTES(n));
+    for (size_t i = 0; i < n; i++, row += classes)
+        if (answer(row, classes) == (size_t)label[i])
+            right[i / 8] |= (uint8_t)(1u << i % 8);
 }
 
 enum tare_status tare_compare_logits(double *max_abs_diff, size_t *changed,

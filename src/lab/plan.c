@@ -9,22 +9,40 @@
 
 /* The table of engines tare knows by name. Costs: see struct tare_known_engine. */
 static const struct tare_known_engine known_engines[] = {
-    {"keras", "tutorial", true, 10.0, 85.0, "tensorflow"},
-    {"pytorch", "tutorial", true, 12.0, 165.0, "torch"},
-    {"native", "controlled", true, 1.3, 33.0, NULL},
-    {"null", "controlled", false, 0.6, 0.1, NULL},
-    {"litert", "deployment", false, 0.5, 0.0, "runtimes"},
-    {"onnxruntime", "deployment", false, 0.5, 0.0, "runtimes"},
+    {"keras", "tutorial", "", true, false, 10.0, 85.0, "tensorflow"},
+    {"keras", "controlled", "", false, false, 9.0, 25.0, "tensorflow"},
+    {"pytorch", "tutorial", "", true, false, 12.0, 165.0, "torch"},
+    {"pytorch", "controlled", "indexed", false, false, 5.0, 35.0, "torch"},
+    {"pytorch", "controlled", "compile", false, true, 75.0, 15.0, "torch"},
+    {"tensorflow", "controlled", "xla-epoch", false, false, 4.0, 6.0, "tensorflow"},
+    {"tensorflow", "controlled", "step", false, false, 3.0, 12.0, "tensorflow"},
+    {"libtorch", "controlled", "", false, false, 2.0, 13.0, "torch"},
+    {"jax", "controlled", "", false, false, 7.0, 8.0, "jax"},
+    {"native", "controlled", "", true, false, 1.3, 33.0, NULL},
+    {"null", "controlled", "", false, false, 0.6, 0.1, NULL},
+    {"litert", "deployment", "", false, false, 0.5, 0.0, "runtimes"},
+    {"onnxruntime", "deployment", "", false, false, 0.5, 0.0, "runtimes"},
 };
+#define KNOWN_COUNT (sizeof known_engines / sizeof known_engines[0])
 
 const struct tare_known_engine *tare_known_engines(size_t *count) {
-    *count = sizeof known_engines / sizeof known_engines[0];
+    *count = KNOWN_COUNT;
     return known_engines;
 }
 
 const struct tare_known_engine *tare_known_engine(const char *name) {
-    for (size_t i = 0; i < sizeof known_engines / sizeof known_engines[0]; i++)
+    for (size_t i = 0; i < KNOWN_COUNT; i++)
         if (strcmp(known_engines[i].name, name) == 0)
+            return &known_engines[i];
+    return NULL;
+}
+
+/* The row of a cell; NULL for an engine or a variant that tare doesn't know. */
+static const struct tare_known_engine *known_cell(const struct tare_cell *cell) {
+    for (size_t i = 0; i < KNOWN_COUNT; i++)
+        if (strcmp(known_engines[i].name, cell->engine) == 0 &&
+            strcmp(known_engines[i].track, cell->track) == 0 &&
+            strcmp(known_engines[i].variant, cell->variant) == 0)
             return &known_engines[i];
     return NULL;
 }
@@ -39,27 +57,85 @@ void tare_plan_defaults(struct tare_plan *x) {
                             .timeout_s = TARE_DEFAULT_TIMEOUT_S};
 }
 
-enum tare_status tare_plan_add(struct tare_plan *x, const char *engine, struct tare_err *err) {
-    const struct tare_known_engine *known = tare_known_engine(engine);
-    const char *track = known ? known->track : "controlled";
-    if (strcmp(track, "deployment") == 0)
-        return tare_fail(err, TARE_USAGE, engine,
-                         "name an engine that trains: keras, pytorch, native",
-                         "only runs exported models; compare uses it by itself");
-    if (x->cell_count == TARE_MAX_CELLS)
-        return tare_fail(err, TARE_USAGE, engine, NULL, "at most %d engines", TARE_MAX_CELLS);
-    for (size_t i = 0; i < x->cell_count; i++)
-        if (strcmp(x->cells[i].engine, engine) == 0)
-            return tare_fail(err, TARE_USAGE, engine, NULL, "is named twice");
-    struct tare_cell *cell = &x->cells[x->cell_count];
-    if (engine[0] == '\0' || strlen(engine) >= sizeof cell->engine)
+static bool same_cell(const struct tare_cell *a, const struct tare_cell *b) {
+    return strcmp(a->engine, b->engine) == 0 && strcmp(a->variant, b->variant) == 0 &&
+           strcmp(a->track, b->track) == 0 && strcmp(a->device, b->device) == 0 &&
+           a->threads == b->threads;
+}
+
+/* Adds one cell, once per number of threads. */
+static enum tare_status add_cell(struct tare_plan *x, const struct tare_cell *wanted,
+                                 const struct tare_choice *choice, struct tare_err *err) {
+    size_t counts = choice && choice->threads ? choice->thread_counts : 1;
+    for (size_t t = 0; t < counts; t++) {
+        struct tare_cell cell = *wanted;
+        bool tutorial = strcmp(cell.track, "tutorial") == 0;
+        cell.threads = choice && choice->threads ? choice->threads[t] : x->threads;
+        snprintf(cell.device, sizeof cell.device, "%s",
+                 choice && choice->device && !tutorial ? choice->device : "cpu");
+        for (size_t i = 0; i < x->cell_count; i++)
+            if (same_cell(&x->cells[i], &cell))
+                return tare_fail(err, TARE_USAGE, cell.engine, NULL, "is named twice");
+        if (x->cell_count == TARE_MAX_CELLS)
+            return tare_fail(err, TARE_USAGE, cell.engine, NULL, "at most %d cells",
+                             TARE_MAX_CELLS);
+        x->cells[x->cell_count++] = cell;
+    }
+    return TARE_OK;
+}
+
+/* Whether a row belongs to what was asked for: its variant by name, or all the usual ones. */
+static bool is_chosen(const struct tare_known_engine *row, const char *variant,
+                      const struct tare_choice *choice) {
+    if (choice && choice->track && strcmp(choice->track, row->track) != 0)
+        return false;
+    if (choice && choice->usual_only && !row->by_default)
+        return false;
+    if (variant[0])
+        return strcmp(variant, row->variant) == 0;
+    return !row->when_asked || (choice && choice->all_variants);
+}
+
+enum tare_status tare_plan_add(struct tare_plan *x, const char *engine,
+                               const struct tare_choice *choice, struct tare_err *err) {
+    struct tare_cell cell = {.track = "controlled"};
+    size_t name_size = strcspn(engine, "/");
+    const char *variant = engine[name_size] ? engine + name_size + 1 : "";
+    if (name_size == 0 || name_size >= sizeof cell.engine || strlen(variant) >= sizeof cell.variant)
         return tare_fail(err, TARE_USAGE, "--engines", "tare doctor lists the engines",
                          "\"%.80s\" is not an engine's name", engine);
-    *cell = (struct tare_cell){0};
-    snprintf(cell->engine, sizeof cell->engine, "%s", engine);
-    snprintf(cell->track, sizeof cell->track, "%s", track);
-    x->cell_count++;
-    return TARE_OK;
+    memcpy(cell.engine, engine, name_size);
+    snprintf(cell.variant, sizeof cell.variant, "%s", variant);
+    const struct tare_known_engine *known = tare_known_engine(cell.engine);
+    if (!known)
+        return add_cell(x, &cell, choice, err);
+    if (strcmp(known->track, "deployment") == 0)
+        return tare_fail(err, TARE_USAGE, engine,
+                         "name an engine that trains: keras, pytorch, tensorflow, native",
+                         "only runs exported models; compare uses it by itself");
+    enum tare_status status = TARE_OK;
+    size_t added = 0;
+    for (; known < known_engines + KNOWN_COUNT && strcmp(known->name, cell.engine) == 0; known++) {
+        if (status != TARE_OK || !is_chosen(known, variant, choice))
+            continue;
+        snprintf(cell.variant, sizeof cell.variant, "%s", known->variant);
+        snprintf(cell.track, sizeof cell.track, "%s", known->track);
+        status = add_cell(x, &cell, choice, err);
+        added++;
+    }
+    if (added == 0)
+        return tare_fail(err, TARE_USAGE, engine, "tare doctor lists the engines and variants",
+                         "has no such variant or is not on that track");
+    return status;
+}
+
+bool tare_plan_harness(struct tare_cell *cell, const struct tare_plan *x) {
+    for (size_t i = 0; i < x->cell_count; i++)
+        if (strcmp(x->cells[i].engine, "null") == 0)
+            return false;
+    *cell = (struct tare_cell){
+        .engine = "null", .track = "harness", .device = "cpu", .threads = x->threads};
+    return true;
 }
 
 enum tare_status tare_plan_model(struct tare_plan *x, const char *text,
@@ -90,7 +166,7 @@ double tare_plan_seconds(const struct tare_plan *x, size_t train_images) {
     double images = (double)train_images * (double)x->epochs;
     double run_s = 0.6, once_s = 0; /* 0.6 s: the null engine's process */
     for (size_t i = 0; i < x->cell_count; i++) {
-        const struct tare_known_engine *known = tare_known_engine(x->cells[i].engine);
+        const struct tare_known_engine *known = known_cell(&x->cells[i]);
         double process_s = known ? known->process_s : 5;
         double step_us = known ? known->train_us : 50;
         run_s += process_s + images * step_us * 1e-6;

@@ -192,14 +192,16 @@ void tare_job_defaults(struct tare_job *job) {
                              .epochs = 1,
                              .threads = 1,
                              .precision = "float32",
-                             .device = "cpu"};
+                             .device = "cpu",
+                             .first_apart = true};
 }
 
 /* The texts of a job, once: both directions walk this table. */
 /* clang-format off */
 #define JOB_TEXTS(X)                                                                               \
     X(task) X(track) X(variant) X(model) X(images) X(labels) X(test_images) X(data_dir) X(norm)    \
-    X(init) X(order) X(precision) X(device) X(out) X(logits) X(export_dir) X(model_file)
+    X(init) X(order) X(precision) X(device) X(out) X(logits) X(export_dir) X(model_file)           \
+    X(losses) X(logits_before) X(dump_dir)
 /* clang-format on */
 #define JOB_COUNTS(X) X(batch) X(epochs) X(steps) X(range) X(infer_loops)
 
@@ -223,6 +225,11 @@ enum tare_status tare_job_text(char **line, const struct tare_job *job, struct t
 #undef X
     bad |= json_object_set_new(object, "threads", json_integer(job->threads));
     bad |= json_object_set_new(object, "seed", json_integer((json_int_t)job->seed));
+    bad |= json_object_set_new(object, "first_apart", json_boolean(job->first_apart));
+    json_t *dump_at = json_array();
+    for (size_t i = 0; i < job->dump_count; i++)
+        bad |= json_array_append_new(dump_at, json_integer((json_int_t)job->dump_at[i]));
+    bad |= json_object_set_new(object, "dump_at", dump_at);
     char *text = bad ? NULL : json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER);
     json_decref(optimizer);
     json_decref(object);
@@ -238,6 +245,23 @@ enum tare_status tare_job_text(char **line, const struct tare_job *job, struct t
     return TARE_OK;
 }
 
+static bool read_dumps(struct tare_job *job, const json_t *o) {
+    const json_t *list = json_object_get(o, "dump_at");
+    const json_t *first_apart = json_object_get(o, "first_apart");
+    job->first_apart = !json_is_false(first_apart);
+    job->dump_count = json_array_size(list);
+    if (job->dump_count > TARE_MAX_DUMPS)
+        return false;
+    for (size_t i = 0; i < job->dump_count; i++) {
+        const json_t *step = json_array_get(list, i);
+        size_t before = i > 0 ? job->dump_at[i - 1] : 0;
+        if (!json_is_integer(step) || json_integer_value(step) <= (json_int_t)before)
+            return false;
+        job->dump_at[i] = (size_t)json_integer_value(step);
+    }
+    return true;
+}
+
 static bool read_job(struct tare_job *job, const json_t *o) {
     const json_t *optimizer = json_object_get(o, "optimizer");
     size_t seed = 0;
@@ -250,6 +274,7 @@ static bool read_job(struct tare_job *job, const json_t *o) {
 #undef X
     good = good && get_int(&job->threads, o, "threads") && get_count(&seed, o, "seed");
     job->seed = seed;
+    good = good && read_dumps(job, o);
     if (!optimizer)
         return good;
     return good && json_is_object(optimizer) &&

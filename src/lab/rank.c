@@ -27,6 +27,8 @@ static const char *why_unranked(const struct tare_row *row) {
         return "the null engine does no work";
     if (row->state != TARE_STATE_OK)
         return "its state is not ok";
+    if (row->track == TARE_TRACK_CONTROLLED && strcmp(row->certificate, "ok") != 0)
+        return "no certificate that it does the same work";
     if (!row->complete)
         return "not all planned runs are there";
     if (row->stats[TARE_TRAIN_S].n < TARE_MIN_RUNS_FOR_INTERVAL)

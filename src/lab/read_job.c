@@ -4,6 +4,7 @@
  * guessed from another one. read_samples.c calls this per line; summary.c takes medians over runs.
  */
 #include <math.h>
+#include <nettle/base64.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,12 +18,13 @@ static const char *const state_names[] = {
 #undef X
 };
 
-static enum tare_cell_state read_state(struct tare_reader *reader, const json_t *json) {
-    const char *text = tare_read_text(reader, json, "state", NULL);
+enum tare_cell_state tare_read_state(struct tare_reader *reader, const json_t *object,
+                                     const char *key) {
+    const char *text = tare_read_text(reader, object, key, NULL);
     for (size_t i = 0; i < sizeof state_names / sizeof *state_names; i++)
         if (strcmp(text, state_names[i]) == 0)
             return (enum tare_cell_state)i;
-    tare_read_fail(reader, "state", "a state (ok, failed, skipped, void, not-same-work)");
+    tare_read_fail(reader, key, "a state (ok, failed, skipped, void, not-same-work)");
     return TARE_STATE_FAILED;
 }
 
@@ -142,6 +144,30 @@ static void read_accuracy(struct tare_reader *reader, struct tare_job_record *jo
         job->values[TARE_ACCURACY] = (double)job->correct / (double)job->total;
 }
 
+/* Which answers were right: as many bits as images, and as many ones as `correct`. */
+static void read_right(struct tare_reader *reader, struct tare_job_record *job,
+                       struct tare_memory *memory, const json_t *json) {
+    const char *text = tare_read_text(reader, json, "right", "");
+    size_t size = strlen(text), bytes = 0, ones = 0;
+    if (size == 0)
+        return;
+    uint8_t *right = tare_memory_take(memory, BASE64_DECODE_LENGTH(size), 1);
+    struct base64_decode_ctx base64;
+    if (right == NULL)
+        return;
+    base64_decode_init(&base64);
+    bool good = base64_decode_update(&base64, &bytes, right, size, text) &&
+                base64_decode_final(&base64) && bytes == TARE_RIGHT_BYTES(job->total);
+    for (size_t i = 0; good && i < bytes; i++)
+        ones += (size_t)__builtin_popcount(right[i]);
+    if (good && job->total % 8 != 0)
+        good = right[bytes - 1] >> job->total % 8 == 0;
+    if (!good || ones != job->correct)
+        tare_read_fail(reader, "right", "a bit per image, with as many ones as were correct");
+    else
+        job->right = right;
+}
+
 static void read_last_loss(struct tare_reader *reader, struct tare_job_record *job,
                            const json_t *json) {
     const json_t *epochs = tare_read_nested(reader, json, "epochs", JSON_ARRAY);
@@ -227,7 +253,7 @@ static void read_head(struct tare_reader *reader, struct tare_samples *samples,
         .threads = tare_read_count(reader, json, "threads", samples->experiment.plan.threads),
     };
     job->batch = tare_read_count(reader, json, "batch", samples->experiment.plan.batch);
-    job->state = read_state(reader, json);
+    job->state = tare_read_state(reader, json, "state");
     job->version = tare_read_text(reader, json, "version", "");
     job->reason = tare_read_text(reader, json, "reason", "");
     job->fix = tare_read_text(reader, json, "fix", "");
@@ -267,6 +293,7 @@ enum tare_status tare_samples_read_job(struct tare_samples *samples, struct tare
     read_exports(&reader, job, &samples->memory, json);
     read_maps(&reader, job, &samples->memory, json);
     read_accuracy(&reader, job, json);
+    read_right(&reader, job, &samples->memory, json);
     read_last_loss(&reader, job, json);
     read_of(&reader, job, json);
     job->max_abs_diff = tare_read_number(&reader, json, "max_abs_diff", NAN);

@@ -234,6 +234,14 @@ static enum tare_status read_record(struct tare_samples *samples, const json_t *
                                     const char *name, struct tare_err *err) {
     struct tare_reader reader = {.name = name, .line = line, .err = err};
     const char *record = tare_read_text(&reader, json, "record", NULL);
+    if (reader.status == TARE_OK && strcmp(record, "certificate") == 0) {
+        if (samples->certificate_count == TARE_MAX_CERTIFICATES)
+            tare_read_fail(&reader, "record", "allowed: there are more than 128 certificates");
+        else
+            return tare_samples_read_certificate(
+                samples, &samples->certificates[samples->certificate_count++], json, line, name,
+                err);
+    }
     if (reader.status != TARE_OK || strcmp(record, "job") != 0)
         return reader.status;
     struct tare_job_record *job = &samples->jobs[samples->job_count];
@@ -296,8 +304,10 @@ enum tare_status tare_samples_parse(struct tare_samples *samples, const void *by
     /* No valid job is shorter than 64 bytes, and one slot is for a job that turns out invalid. */
     size_t most = size / 64 < TARE_MAX_JOBS ? size / 64 : TARE_MAX_JOBS;
     samples->jobs = tare_memory_take(&samples->memory, most + 1, sizeof *samples->jobs);
+    samples->certificates =
+        tare_memory_take(&samples->memory, TARE_MAX_CERTIFICATES, sizeof *samples->certificates);
     enum tare_status status = TARE_OK;
-    if (samples->memory.documents != NULL && samples->jobs != NULL)
+    if (samples->memory.documents != NULL && samples->jobs != NULL && samples->certificates != NULL)
         status = parse_lines(samples, bytes, size, name, err);
     if (status == TARE_OK && (samples->memory.failed || samples->memory.documents == NULL))
         status = tare_fail(err, TARE_MEMORY, name, NULL, "no memory for the samples");

@@ -9,7 +9,10 @@
 #include <jansson.h>
 
 #include "tare/err.h"
+#include "tare/lab.h" /* TARE_RIGHT_BYTES */
 #include "tare/summary.h"
+
+#define TARE_MAX_CERTIFICATES 128 /* two per cell, and room */
 
 /* Allocations that are freed together. `failed` sticks, as in tare_buf. */
 struct tare_memory {
@@ -57,6 +60,7 @@ struct tare_job_record {
     enum tare_cell_state state;
     double values[TARE_MEASURE_COUNT]; /* NaN where the job doesn't say */
     size_t correct, total;             /* total 0: not graded */
+    const uint8_t *right;              /* TARE_RIGHT_BYTES(total) bits of right answers, or NULL */
     double max_abs_diff, changed_answers;
     const char *infer_call;
     struct tare_named_value *phases, *metrics; /* phases of one name are added up */
@@ -71,6 +75,16 @@ struct tare_job_record {
     const char *of_format, *of_exporter;
 };
 
+struct tare_certificate_record { /* the last one of a cell holds */
+    size_t line;
+    struct tare_sample_cell cell;   /* on the controlled track */
+    const char *state;              /* "ok", "not-same-work", "not-checked" */
+    enum tare_cell_state job_state; /* not-checked: what its job ended in */
+    const char *reason, *fix, *version;
+    double max_ratio;  /* NaN: none */
+    const char *where; /* the checkpoint of the largest ratio */
+};
+
 struct tare_samples {
     struct tare_memory memory;
     struct tare_experiment experiment;
@@ -78,6 +92,8 @@ struct tare_samples {
     size_t cell_count;
     struct tare_job_record *jobs; /* in the file's order */
     size_t job_count;
+    struct tare_certificate_record *certificates; /* in the file's order */
+    size_t certificate_count;
     size_t torn_line;
 };
 
@@ -88,6 +104,12 @@ enum tare_status tare_samples_parse(struct tare_samples *samples, const void *by
 enum tare_status tare_samples_read_job(struct tare_samples *samples, struct tare_job_record *job,
                                        const json_t *json, size_t line, const char *name,
                                        struct tare_err *err);
+
+/* What read_certificate.c adds: one record of kind certificate. */
+enum tare_status tare_samples_read_certificate(struct tare_samples *samples,
+                                               struct tare_certificate_record *certificate,
+                                               const json_t *json, size_t line, const char *name,
+                                               struct tare_err *err);
 
 /* Typed keys of a JSON object, with one sticky error that names the line and the key. */
 struct tare_reader {
@@ -109,6 +131,8 @@ bool tare_read_flag(struct tare_reader *reader, const json_t *object, const char
 /* An object or an array under key; an absent one reads as empty (NULL). */
 const json_t *tare_read_nested(struct tare_reader *reader, const json_t *object, const char *key,
                                json_type type);
+enum tare_cell_state tare_read_state(struct tare_reader *reader, const json_t *object,
+                                     const char *key);
 enum tare_track tare_read_track(struct tare_reader *reader, const json_t *object);
 void tare_read_fail(struct tare_reader *reader, const char *key, const char *expected);
 

@@ -2,9 +2,12 @@
 #include "lab/record.h"
 
 #include <math.h>
+#include <nettle/base64.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "lab/provenance.h"
 #include "tare/buf.h"
 #include "tare/clock.h"
 #include "tare/version.h"
@@ -46,22 +49,18 @@ static json_t *machine_record(const struct tare_machine *m) {
                      m->load1, "others", m->others, "busy", (int)m->busy);
 }
 
-static json_t *cell_record(const struct tare_cell *cell, const char *track, int threads) {
+static json_t *cell_record(const struct tare_cell *cell) {
     return json_pack("{s:s,s:s,s:s,s:s,s:i}", "engine", cell->engine, "variant", cell->variant,
-                     "track", track, "device", "cpu", "threads", threads);
+                     "track", cell->track, "device", cell->device, "threads", cell->threads);
 }
 
 static json_t *plan_record(const struct tare_plan *x) {
     json_t *cells = json_array();
-    bool null_asked_for = false;
-    for (size_t i = 0; i < x->cell_count; i++) {
-        const struct tare_cell *cell = &x->cells[i];
-        json_array_append_new(cells, cell_record(cell, cell->track, x->threads));
-        null_asked_for = null_asked_for || strcmp(cell->engine, "null") == 0;
-    }
-    if (!null_asked_for)
-        json_array_append_new(
-            cells, cell_record(&(struct tare_cell){.engine = "null"}, "harness", x->threads));
+    for (size_t i = 0; i < x->cell_count; i++)
+        json_array_append_new(cells, cell_record(&x->cells[i]));
+    struct tare_cell harness;
+    if (tare_plan_harness(&harness, x))
+        json_array_append_new(cells, cell_record(&harness));
     json_t *optimizer = json_pack("{s:s,s:f,s:f,s:f,s:f}", "name", "adam", "lr", x->lr, "beta1",
                                   0.9, "beta2", 0.999, "epsilon", 1e-8);
     return json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:i,s:b,s:f,s:o,s:o,s:o}", "model", x->model,
@@ -73,12 +72,24 @@ static json_t *plan_record(const struct tare_plan *x) {
 }
 
 json_t *tare_record_experiment(const struct tare_campaign *campaign) {
-    char created[21];
+    char created[21], sha256[65];
     tare_utc_text(created);
-    return json_pack("{s:s,s:s,s:s,s:{s:s},s:o,s:o,s:o}", "record", "experiment", "format",
+    tare_provenance_program(sha256, "/proc/self/exe");
+    return json_pack("{s:s,s:s,s:s,s:{s:s,s:s},s:o,s:o,s:o}", "record", "experiment", "format",
                      "tare-samples/1", "created", created, "tare", "version", TARE_VERSION,
-                     "dataset", dataset_record(campaign->dataset), "machine",
+                     "sha256", sha256, "dataset", dataset_record(campaign->dataset), "machine",
                      machine_record(campaign->machine), "plan", plan_record(campaign->plan));
+}
+
+json_t *tare_record_run(size_t run, const char *results_dir) {
+    char folder[40];
+    snprintf(folder, sizeof folder, "runs/%zu", run);
+    return json_pack("{s:s,s:o,s:o}", "record", "run", "run", count(run), "files",
+                     tare_provenance_files(results_dir, folder));
+}
+
+json_t *tare_record_end(bool complete) {
+    return json_pack("{s:s,s:b}", "record", "end", "complete", (int)complete);
 }
 
 /* ---- a job -------------------------------------------------------------------------------------
@@ -125,8 +136,10 @@ static json_t *number(double value) {
 }
 
 struct lists {
-    json_t *phases, *epochs, *samples, *metrics, *settings, *exports, *user_code;
+    json_t *phases, *epochs, *samples, *metrics, *settings, *exports, *user_code, *sources;
 };
+
+#define SOURCE "source:" /* a setting that is the checksum of a file the engine ran */
 
 static void sort_event(struct lists *l, const struct tare_event *e, const char *engine,
                        const char *results_dir) {
@@ -148,7 +161,9 @@ static void sort_event(struct lists *l, const struct tare_event *e, const char *
         set(l->metrics, e->name, number(e->value));
         return;
     case TARE_EVENT_SETTING:
-        if (strcmp(e->name, "version") != 0)
+        if (strncmp(e->name, SOURCE, strlen(SOURCE)) == 0)
+            set(l->sources, e->name + strlen(SOURCE), text(e->text));
+        else if (strcmp(e->name, "version") != 0)
             set(l->settings, e->name, text(e->text));
         return;
     case TARE_EVENT_EXPORT:
@@ -177,8 +192,8 @@ static void set_unless_empty(json_t *record, const char *key, json_t *value) {
 static void add_events(json_t *record, const struct tare_job_result *result,
                        const char *results_dir) {
     const struct tare_outcome *o = &result->outcome;
-    struct lists l = {json_array(),  json_array(), json_array(), json_object(),
-                      json_object(), json_array(), json_object()};
+    struct lists l = {json_array(),  json_array(), json_array(),  json_object(),
+                      json_object(), json_array(), json_object(), json_object()};
     if (o->hello_ns)
         add_phase(l.phases, "start", o->hello_ns - o->exec_ns);
     for (size_t i = 0; i < o->event_count; i++)
@@ -190,6 +205,7 @@ static void add_events(json_t *record, const struct tare_job_result *result,
     set_unless_empty(record, "settings", l.settings);
     set_unless_empty(record, "exports", l.exports);
     set_unless_empty(record, "user_code", l.user_code);
+    set_unless_empty(record, "sources", l.sources);
 }
 
 static void add_source(json_t *record, const struct tare_job_result *result) {
@@ -204,13 +220,25 @@ static void add_source(json_t *record, const struct tare_job_result *result) {
     }
 }
 
+/* The images that were answered right, in base64: who disagrees with whom is computed from it. */
+static json_t *right_record(const struct tare_job_result *result) {
+    size_t bytes = TARE_RIGHT_BYTES(result->grade.total);
+    char *base64 = malloc(BASE64_ENCODE_RAW_LENGTH(bytes));
+    if (!base64)
+        return NULL;
+    base64_encode_raw(base64, bytes, result->right);
+    json_t *record = json_stringn(base64, BASE64_ENCODE_RAW_LENGTH(bytes));
+    free(base64);
+    return record;
+}
+
 json_t *tare_record_job(const struct tare_job_result *result, const char *results_dir) {
     const struct tare_outcome *o = &result->outcome;
-    json_t *record =
-        json_pack("{s:s,s:I,s:i,s:s,s:s,s:s,s:s,s:s,s:i,s:I}", "record", "job", "index",
-                  (json_int_t)result->index, "run", result->run, "task", result->task, "engine",
-                  result->cell.engine, "variant", result->cell.variant, "track", result->cell.track,
-                  "device", "cpu", "threads", result->threads, "batch", (json_int_t)result->batch);
+    json_t *record = json_pack(
+        "{s:s,s:I,s:i,s:s,s:s,s:s,s:s,s:s,s:i,s:I}", "record", "job", "index",
+        (json_int_t)result->index, "run", result->run, "task", result->task, "engine",
+        result->cell.engine, "variant", result->cell.variant, "track", result->cell.track, "device",
+        result->cell.device, "threads", result->cell.threads, "batch", (json_int_t)result->batch);
     if (!record)
         return NULL;
     set(record, "version", text(o->version));
@@ -235,7 +263,11 @@ json_t *tare_record_job(const struct tare_job_result *result, const char *result
         set(record, "accuracy",
             json_pack("{s:o,s:o}", "correct", count(result->grade.correct), "total",
                       count(result->grade.total)));
+    if (result->right)
+        set(record, "right", right_record(result));
     if (result->of)
         add_source(record, result);
+    set(record, "program_sha256", text(result->program_sha256));
+    set(record, "files", tare_provenance_files(results_dir, result->dir));
     return record;
 }

@@ -13,13 +13,14 @@ struct tare_job_result {
     int run;          /* −1: warm-up */
     const char *task; /* "warmup", "train", "infer" */
     struct tare_cell cell;
-    int threads;
     size_t batch;
     const char *dir; /* relative to the results folder */
+    char program_sha256[65];
     char reproduce[2 * TARE_MAX_PATH];
     struct tare_outcome outcome;
     bool graded;
     struct tare_grade grade;
+    uint8_t *right; /* train, graded: TARE_RIGHT_BYTES(grade.total), or NULL: too many to keep */
     const struct tare_job_result *of; /* infer: the training job whose export was run */
     const char *format;               /* infer: of that export */
     const char *path;                 /* infer: of that export, relative to the results folder */
@@ -28,11 +29,18 @@ struct tare_job_result {
     size_t changed_answers;
 };
 
-/* New references, or NULL without memory. */
+/* The experiment; the files that all engines of a run share; a job; and the last line, without
+ * which the file was cut short. New references, or NULL without memory. */
 json_t *tare_record_experiment(const struct tare_campaign *campaign);
+json_t *tare_record_run(size_t run, const char *results_dir);
 json_t *tare_record_job(const struct tare_job_result *result, const char *results_dir);
+json_t *tare_record_end(bool complete);
 
-/* Appends one record as one line: one write, fsynced. Takes over the reference. */
+/* Images of which each job's right answers are kept: 16 kB of a line. */
+#define TARE_MAX_RIGHT 100000
+
+/* Appends one record as one line, chained to the one before: one write, fsynced. Takes over the
+ * reference. */
 enum tare_status tare_samples_append(const char *results_dir, json_t *record, struct tare_err *err);
 
 #endif

@@ -3,7 +3,8 @@
  * Jobs are put in the order of their index first, so that the order of lines in the file changes
  * nothing. Statistics are taken over the runs that measured something: a void run is shown (its row
  * is void and ranks nowhere), a failed one is not a measurement. read_samples.c reads the text,
- * attach.c joins exports with the runtimes that ran them, rank.c compares, src/report/ shows.
+ * attach.c joins exports with the runtimes that ran them, rank.c and disagree.c compare,
+ * src/report/ shows.
  */
 #include "tare/summary.h"
 
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #include "lab/attach.h"
+#include "lab/disagree.h"
 #include "lab/rank.h"
 #include "tare/buf.h"
 
@@ -154,6 +156,32 @@ static void judge_absent_row(struct tare_row *row, const struct tare_samples *sa
     row->fix = INTERRUPTED_FIX;
 }
 
+/* The certificate of a row, the last of its cell, and what follows from one that isn't ok. */
+static void apply_certificate(struct tare_row *row, const struct tare_sample_cell *cell,
+                              const struct tare_samples *samples, struct tare_memory *memory) {
+    const struct tare_certificate_record *found = NULL;
+    for (size_t i = 0; i < samples->certificate_count; i++)
+        if (same_cell(&samples->certificates[i].cell, cell))
+            found = &samples->certificates[i];
+    if (found == NULL)
+        return;
+    row->certificate = found->state;
+    row->certificate_ratio = found->max_ratio;
+    row->certificate_where = found->where;
+    if (row->version[0] == '\0')
+        row->version = found->version;
+    if (strcmp(found->state, "not-same-work") == 0) {
+        row->state = TARE_STATE_NOT_SAME_WORK;
+        row->reason = tare_memory_printf(memory, "not the same work: %s", found->reason);
+    } else if (strcmp(found->state, "not-checked") == 0 && row->runs_done == 0) {
+        row->state = found->job_state;
+        row->reason = found->reason;
+        row->fix = found->fix;
+    } else
+        return;
+    row->complete = true; /* it is not tried again */
+}
+
 static void fill_row(struct tare_row *row, const struct tare_job_record *const *jobs, size_t runs,
                      struct tare_memory *memory) {
     struct tare_job_set set = {.jobs = tare_memory_take(memory, runs, sizeof *set.jobs)};
@@ -219,15 +247,20 @@ static enum tare_status build(struct tare_summary *summary, struct tare_samples 
     for (size_t i = 0; i < summary->row_count + summary->harness_count; i++) {
         struct tare_row *row = &summary->rows[i];
         row->version = row->reason = row->fix = row->reproduce = row->dir = row->infer_call = "";
+        row->certificate = "not-checked";
+        row->certificate_where = "";
+        row->certificate_ratio = NAN;
         judge_row(row, &by_run[i * runs], runs, memory);
         fill_row(row, &by_run[i * runs], runs, memory);
         if (row->runs_done == 0)
             judge_absent_row(row, samples);
+        apply_certificate(row, cells[i], samples, memory);
         summary->complete = summary->complete && row->complete;
         tare_attach_exports(row, &by_run[i * runs], samples, memory);
     }
     fill_harness(summary);
     tare_rank_rows(summary, by_run, memory);
+    tare_disagree_rows(summary, by_run, memory);
     return TARE_OK;
 }
 

@@ -103,7 +103,9 @@ void tare_content_answers(struct tare_document *document, const struct tare_summ
     const enum tare_track tracks[] = {TARE_TRACK_TUTORIAL, TARE_TRACK_CONTROLLED};
     for (size_t t = 0; t < sizeof tracks / sizeof *tracks; t++) {
         for (size_t i = 0; i < summary->comparison_count; i++)
-            if (summary->comparisons[i].track == tracks[t])
+            if (summary->comparisons[i].track == tracks[t] &&
+                (tracks[t] == TARE_TRACK_TUTORIAL ||
+                 summary->comparisons[i].measure == TARE_TRAIN_S))
                 answer_comparison(document, &summary->comparisons[i], summary);
         answer_plainly(document, summary, tracks[t]);
     }

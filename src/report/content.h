@@ -7,6 +7,8 @@
 void tare_content_answers(struct tare_document *document, const struct tare_summary *summary);
 void tare_content_tables(struct tare_document *document, const struct tare_summary *summary,
                          enum tare_detail detail);
+void tare_content_disagreements(struct tare_document *document, const struct tare_summary *summary,
+                                enum tare_detail detail);
 void tare_content_problems(struct tare_document *document, const struct tare_summary *summary);
 void tare_content_limits(struct tare_document *document, const struct tare_summary *summary,
                          enum tare_detail detail);

@@ -165,9 +165,10 @@ static void put_row(struct tare_json *json, const struct tare_row *row) {
     tare_json_number(json, "lo", row->wilson_lo);
     tare_json_number(json, "hi", row->wilson_hi);
     tare_json_close(json, '}');
-    tare_json_open(json, "certificate", '{'); /* no equality check is part of these samples */
-    tare_json_text(json, "state", "not-checked");
-    tare_json_number(json, "max_ratio", NAN);
+    tare_json_open(json, "certificate", '{');
+    tare_json_text(json, "state", row->certificate);
+    tare_json_number(json, "max_ratio", row->certificate_ratio);
+    tare_json_text(json, "where", row->certificate_where);
     tare_json_close(json, '}');
     tare_json_text(json, "infer_call", row->infer_call);
     put_calls(json, row);
@@ -192,6 +193,27 @@ static void put_comparisons(struct tare_json *json, const struct tare_summary *s
         tare_json_count(json, "slow_row", c->slow);
         tare_json_stat(json, "ratio", c->ratio);
         tare_json_flag(json, "apart", c->apart);
+        tare_json_close(json, '}');
+    }
+    tare_json_close(json, ']');
+}
+
+static void put_disagreements(struct tare_json *json, const struct tare_summary *summary) {
+    tare_json_open(json, "disagreements", '[');
+    for (size_t i = 0; i < summary->disagreement_count; i++) {
+        const struct tare_disagreement *d = &summary->disagreements[i];
+        tare_json_open(json, NULL, '{');
+        tare_json_text(json, "track", tare_track_name(summary->rows[d->a].track));
+        tare_json_text(json, "a", summary->rows[d->a].engine);
+        tare_json_text(json, "b", summary->rows[d->b].engine);
+        tare_json_count(json, "a_row", d->a);
+        tare_json_count(json, "b_row", d->b);
+        tare_json_count(json, "run", d->run);
+        tare_json_count(json, "total", d->total);
+        tare_json_count(json, "only_a", d->only_a);
+        tare_json_count(json, "only_b", d->only_b);
+        tare_json_number(json, "p", d->p);
+        tare_json_flag(json, "apart", d->apart);
         tare_json_close(json, '}');
     }
     tare_json_close(json, ']');
@@ -230,6 +252,7 @@ void tare_report_json(struct tare_buf *buf, const struct tare_summary *summary) 
         put_row(&json, &summary->rows[i]);
     tare_json_close(&json, ']');
     put_comparisons(&json, summary);
+    put_disagreements(&json, summary);
     tare_json_open(&json, "harness", '{');
     tare_json_text(&json, "state",
                    null_row != NULL ? tare_state_name(null_row->state) : "not-measured");

@@ -42,6 +42,21 @@ static void cell_state(struct tare_document *document, const struct tare_row *ro
                             : tare_state_name(row->state));
 }
 
+/* "ok, 2.3": the largest ratio to the spread of float32 references, of which 10 is the limit; or
+ * the row's state, when that isn't ok. */
+static void cell_certificate(struct tare_document *document, const struct tare_row *row) {
+    if (row->state != TARE_STATE_OK || !row->complete) {
+        cell_state(document, row);
+        return;
+    }
+    struct tare_buf *out = tare_document_cell(document);
+    tare_buf_puts(out, row->certificate);
+    if (!isnan(row->certificate_ratio)) {
+        tare_buf_puts(out, ", ");
+        tare_put_number(out, 'g', 2, row->certificate_ratio);
+    }
+}
+
 static void training_row(struct tare_document *document, const struct tare_summary *summary,
                          size_t i) {
     const struct tare_row *row = &summary->rows[i];
@@ -52,11 +67,22 @@ static void training_row(struct tare_document *document, const struct tare_summa
     struct tare_buf *engine = tare_document_cell(document);
     tare_put_engine(engine, row);
     tare_buf_printf(engine, "%s%s", row->version[0] != '\0' ? " " : "", row->version);
-    cell_text(document, tare_origin_name(row->origin));
-    cell_state(document, row);
+    bool controlled = row->track == TARE_TRACK_CONTROLLED;
+    if (controlled) {
+        cell_certificate(document, row);
+    } else {
+        cell_text(document, tare_origin_name(row->origin));
+        cell_state(document, row);
+    }
     cell_seconds(document, row->stats[TARE_TRAIN_S]);
+    if (controlled) {
+        cell_seconds(document, row->stats[TARE_STEADY_S]);
+        tare_put_seconds(tare_document_cell(document), row->stats[TARE_FIRST_STEP_S].median);
+    }
     cell_ratio(document, summary, i);
     tare_put_percent_stat(tare_document_cell(document), row->stats[TARE_ACCURACY]);
+    if (controlled)
+        return;
     struct tare_buf *wilson = tare_document_cell(document);
     tare_put_number(wilson, 'f', 2, row->wilson_lo * 100);
     if (row->total > 0) {
@@ -149,19 +175,21 @@ static bool has_track(const struct tare_summary *summary, enum tare_track track)
 static void training(struct tare_document *document, const struct tare_summary *summary) {
     const struct {
         enum tare_track track;
-        const char *heading;
+        const char *heading, *columns, *align;
     } tracks[] = {
-        {TARE_TRACK_TUTORIAL, "Training and accuracy, as each framework teaches it (tutorial)"},
-        {TARE_TRACK_CONTROLLED, "Training and accuracy, doing the same work (controlled)"},
+        {TARE_TRACK_TUTORIAL, "Training and accuracy, as each framework teaches it (tutorial)",
+         "rank|engine|source|state|training|times the fastest|test accuracy|"
+         "Wilson's 95 % interval, %",
+         "rlllrrrr"},
+        {TARE_TRACK_CONTROLLED, "Training and accuracy, doing the same work (controlled)",
+         "rank|engine|same work|training|steady|first step|times the fastest|test accuracy",
+         "rllrrrrr"},
     };
     for (size_t t = 0; t < sizeof tracks / sizeof *tracks; t++) {
         if (!has_track(summary, tracks[t].track))
             continue;
         tare_document_say(document, TARE_BLOCK_HEADING, "%s", tracks[t].heading);
-        tare_document_table(document,
-                            "rank|engine|source|state|training|times the fastest|test accuracy|"
-                            "Wilson's 95 % interval, %",
-                            "rlllrrrr");
+        tare_document_table(document, tracks[t].columns, tracks[t].align);
         for (size_t i = 0; i < summary->row_count; i++)
             if (summary->rows[i].track == tracks[t].track)
                 training_row(document, summary, i);
@@ -421,6 +449,7 @@ void tare_content_tables(struct tare_document *document, const struct tare_summa
     bool full = detail == TARE_DETAIL_FULL;
     overview(document, summary);
     training(document, summary);
+    tare_content_disagreements(document, summary, detail);
     if (full) {
         inference(document, summary);
         resources(document, summary);

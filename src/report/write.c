@@ -1,9 +1,14 @@
-/* write.c: the three files of a results folder that are made from its samples. */
+/* write.c: the three files of a results folder that are made from its samples: written, and
+ * compared with what they should be. */
 #include <stdlib.h>
+#include <string.h>
 
+#include "report/document.h"
 #include "tare/report.h"
 
-static const struct {
+#define MAX_REPORT_BYTES ((size_t)256 << 20)
+
+static const struct report {
     const char *file;
     void (*render)(struct tare_buf *buf, const struct tare_summary *summary);
 } reports[] = {
@@ -27,4 +32,56 @@ enum tare_status tare_report_write_all(const char *dir, const struct tare_summar
         tare_buf_free(&text);
     }
     return status;
+}
+
+static enum tare_status verify_one(struct tare_verify *verify, const struct report *report,
+                                   const struct tare_summary *summary, struct tare_err *err) {
+    struct tare_buf want = {0}, got = {0};
+    char *path = NULL;
+    enum tare_status status = tare_verify_file(verify, &path, report->file, err);
+    report->render(&want, summary);
+    if (path != NULL && want.failed)
+        status = tare_fail(err, TARE_MEMORY, path, NULL, "no memory to make it again");
+    else if (path != NULL)
+        status = tare_file_read(&got, path, MAX_REPORT_BYTES, err);
+    if (path != NULL && status == TARE_OK &&
+        (got.size != want.size || memcmp(got.data, want.data, got.size) != 0))
+        tare_verify_found(verify, TARE_FINDING_CHANGED, report->file,
+                          "differs from what this tare makes of the samples; tare report makes it "
+                          "again");
+    free(path);
+    tare_buf_free(&want);
+    tare_buf_free(&got);
+    return status;
+}
+
+enum tare_status tare_report_verify(struct tare_verify *verify, struct tare_err *err) {
+    struct tare_summary summary = {0};
+    struct tare_err unreadable = {0};
+    char *path = tare_path_join(verify->dir, "samples.jsonl");
+    enum tare_status status =
+        path != NULL ? tare_summary_read(&summary, path, &unreadable)
+                     : tare_fail(&unreadable, TARE_MEMORY, verify->dir, NULL, "no memory");
+    bool readable = status == TARE_OK;
+    if (status == TARE_DATA && tare_verify_faults(verify) > 0)
+        status = TARE_OK; /* that line is found already */
+    else if (!readable && err != NULL)
+        *err = unreadable;
+    for (size_t i = 0; i < sizeof reports / sizeof *reports && status == TARE_OK; i++)
+        if (readable)
+            status = verify_one(verify, &reports[i], &summary, err);
+        else
+            tare_verify_found(verify, TARE_FINDING_UNCHECKED, reports[i].file,
+                              "samples.jsonl can't be read");
+    tare_summary_free(&summary);
+    free(path);
+    return status;
+}
+
+void tare_report_finding(struct tare_buf *buf, enum tare_finding finding, const char *path,
+                         const char *why) {
+    tare_buf_printf(buf, "%-9s ", tare_finding_name(finding));
+    tare_put_clean(buf, path);
+    if (why[0] != '\0')
+        tare_buf_printf(buf, ": %s", why);
 }

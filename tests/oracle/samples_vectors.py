@@ -4,6 +4,7 @@
 
 Every number is invented, simple and the same each time; doc/formats.md is the contract.
 """
+import base64
 import json
 import sys
 
@@ -105,14 +106,40 @@ def infer(index, of, runtime, **more):
     return j
 
 
+def certificate(engine, state="ok", ratio=1.3, variant="", **more):
+    c = {"record": "certificate", "engine": engine, "variant": variant, "device": "cpu", "threads": 2, "seed": 1,
+         "state": state, "reason": "", "fix": "", "version": VERSION[engine], "limit": 10.0}
+    if state == "not-checked":
+        c["job_state"] = "skipped"
+    else:
+        c.update(max_ratio=ratio, largest={"checkpoint": "weights after step 100", "tensor": "0.weight", "value": ratio})
+    c.update(more)
+    return c
+
+
 def full(runs, **options):
     records = [job(i, -1, "warmup", n, "tutorial") for i, n in enumerate(("keras", "pytorch"))]
+    records.append(certificate("native"))
     index = 2
     for run in range(runs):
         k, p = keras(index, run), pytorch(index + 2, run, **options)
         records += [k, infer(index + 1, k, "litert"), p, infer(index + 3, p, "onnxruntime")]
         records += [native(index + 4, run), null(index + 5, run)]
         index += 6
+    return records
+
+
+def right(wrong_from, wrong):
+    """Bits of 10,000 images, the one of image i in byte i / 8, all ones but `wrong` of them."""
+    ones = (1 << 10000) - 1 - (((1 << wrong) - 1) << wrong_from)
+    return base64.b64encode(ones.to_bytes(1250, "little")).decode()
+
+
+def with_right(records, shift):
+    """Which images each training job of run 0 got right; PyTorch's wrong ones begin at `shift`."""
+    for r in records:
+        if r.get("task") == "train" and r["run"] == 0 and "accuracy" in r:
+            r["right"] = right(shift if r["engine"] == "pytorch" else 0, 10000 - r["accuracy"]["correct"])
     return records
 
 
@@ -142,6 +169,37 @@ def troubles():
     return records
 
 
+def trained(index, run, engine, variant, seconds, first_s):
+    """A training job on the controlled track, a per cent of drift between runs."""
+    slow = 1 + BUSY[run] / 100
+    p = phases(start=5, **{"import": 900}, load=50, build=20, first_step=first_s * 1000, train=seconds * 1000 * slow, infer=20,
+               save=2)
+    wall = sum(x["wall_ns"] for x in p)
+    return job(index, run, "train", engine, "controlled", variant=variant, phases=p, wall_ns=wall, cpu_ns=wall,
+               peak_rss_bytes=500 << 20, samples=samples("SessionRun", 8, 30, 20),
+               accuracy={"correct": 9735 + run, "total": 10000})
+
+
+def controlled():
+    """Two variants of one engine and another that are certified, one that isn't the same work, one that lacks something,
+    and one whose first timed epoch overturned its certificate."""
+    VERSION.update(tensorflow="2.21.0", libtorch="2.15.0", jax="0.10.2", pytorch="2.15.0")
+    records = [certificate("tensorflow", ratio=2.5, variant="xla-epoch"), certificate("tensorflow", ratio=1.5, variant="step"),
+               certificate("libtorch"),
+               certificate("jax", "not-same-work", 1234.5, reason="weights after step 1, 0.weight: 1234.5 times the spread",
+                           first_step=1, first={"checkpoint": "weights after step 1", "tensor": "0.weight", "value": 1234.5}),
+               certificate("keras", "not-checked", reason="not installed", fix="make engines", version=""),
+               certificate("native"), certificate("native", "not-same-work", 1.3, reason="mean loss of the first epoch")]
+    for run in range(6):
+        records += [trained(10 * run, run, "tensorflow", "xla-epoch", 1.1, 0.57), trained(10 * run + 1, run, "tensorflow", "step", 2.5, 0.01),
+                    trained(10 * run + 2, run, "libtorch", "", 2.5 * (0.98 + 0.01 * run), 0.002), native(10 * run + 3, run)]
+    cells = [(n, "controlled") for n in ("tensorflow", "tensorflow", "libtorch", "jax", "keras", "native")]
+    e = experiment(6, cells, plan__command="tare compare --track controlled")
+    for cell, variant in zip(e["plan"]["cells"], ("xla-epoch", "step")):
+        cell["variant"] = variant
+    return [e] + records
+
+
 EVIL = "x\x1b[31m|`*_<b>&\n\r\x07\u202e,\"=\u00e9\u0085"
 
 
@@ -164,15 +222,16 @@ def write(name, records, tail=b""):
 
 
 def main():
-    write("complete", [experiment()] + full(6))
-    write("close", [experiment()] + full(6, factor=0.998))
+    write("complete", [experiment()] + with_right(full(6), 210))
+    write("close", [experiment()] + with_right(full(6, factor=0.998), 20))
+    write("controlled", controlled())
     write("quick", [experiment(1, plan__quick=True, plan__epochs=1, plan__command="tare compare --quick")] + full(1))
     write("troubles", [experiment(machine__busy=True, machine__load1=3.5)] + troubles())
     write("standin", [experiment(1, dataset__name="fashion-mnist", dataset__standin=True,
                                  dataset__title="Fashion-MNIST (stand-in: MNIST not found)")] + full(1))
     records = full(6)
-    last = json.dumps(records[23]).encode()
-    write("interrupted", [experiment()] + records[:20], last[:700])
+    last = json.dumps(records[24]).encode()
+    write("interrupted", [experiment()] + records[:21], last[:700])
     write("hostile", [experiment(1, [(EVIL, "tutorial"), ("native", "controlled")], dataset__title="M|N\x1b[2J*IST",
                                  plan__command="tare compare `x`|\n")] + hostile())
 

@@ -9,6 +9,7 @@ One case a line; numbers are hexadecimal floats, so that nothing is lost:
     median MEDIAN LO HI N VALUES…         LO and HI are nan where no 95 % interval exists
     ratio MEDIAN LO HI N A… B…
     wilson LO HI SUCCESSES TOTAL
+    mcnemar P ONLY_A ONLY_B
 """
 import warnings
 
@@ -45,6 +46,9 @@ def main():
                  (0, 10000), (10000, 10000), (1, 1000000), (500000, 1000000)):
         found = stats.binomtest(k, n).proportion_ci(0.95, method="wilson")
         print("wilson", float(found.low).hex(), float(found.high).hex(), k, n)
+    for b, c in ((0, 1), (1, 0), (0, 5), (0, 6), (3, 3), (1, 2), (2, 9), (9, 2), (70, 53), (120, 80), (0, 40),
+                 (500, 501), (5000, 5000), (4800, 5200), (49000, 51000), (30, 9970), (700, 0)):
+        print("mcnemar", float(stats.binomtest(b, b + c, 0.5).pvalue).hex(), b, c)
 
 
 main()
