@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
+#include <jansson.h>
 #include <math.h>
 #include <sched.h>
 #include <stdint.h>
@@ -155,8 +156,12 @@ static void on_signal(int number) {
 const volatile sig_atomic_t *cli_catch_signals(void) {
     struct sigaction action = {.sa_handler = on_signal};
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
-        sigaction(signals[i], &action, NULL);
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        struct sigaction before;
+        bool ignored = sigaction(signals[i], NULL, &before) == 0 && before.sa_handler == SIG_IGN;
+        if (!ignored) /* nohup, and jobs in a script's background, ask for that */
+            sigaction(signals[i], &action, NULL);
+    }
     return &stop;
 }
 
@@ -248,6 +253,27 @@ void cli_percent(char *out, size_t correct, size_t total) {
     tare_wilson(&lo, &hi, correct, total);
     snprintf(out, 64, "%.2f %% (%.2f … %.2f)", 100.0 * (double)correct / (double)total, 100 * lo,
              100 * hi);
+}
+
+void cli_make_plain(char *text) {
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = '?';
+}
+
+enum tare_status cli_check_training(size_t epochs, size_t batch, struct tare_err *err) {
+    if (epochs < 1 || epochs > 1000)
+        return tare_fail(err, TARE_USAGE, "--epochs", "5, as the study did", "must be 1 to 1000");
+    if (batch < 1 || batch > 65536)
+        return tare_fail(err, TARE_USAGE, "--batch", "32, as the study did", "must be 1 to 65536");
+    return TARE_OK;
+}
+
+void cli_print_json(struct json_t *object) {
+    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
+    puts(text ? text : "null");
+    free(text);
+    json_decref(object);
 }
 
 static const char *const setup_lines[] = {

@@ -63,7 +63,7 @@ void cli_progress_end(void); /* clears a line that cli_progress left on a termin
 bool cli_colour(void);
 int cli_width(void);
 
-/* Options every command with data shares: --data, --no-download. Loads with progress on stderr. */
+/* Loads a data set with progress on stderr; dir is --data's, or NULL. */
 enum tare_status cli_load_data(struct tare_dataset *set, const char *dir, bool no_download,
                                bool allow_standin, struct tare_err *err);
 
@@ -78,8 +78,17 @@ void cli_print_setup(void);
 char *cli_temporary_dir(struct tare_err *err);
 void cli_remove_dir(const char *dir);
 
-/* The number in text as one of "1", "1.5" … for messages is printf's; this is a fraction as percent
- * with its Wilson interval: "97.53 % (97.21 … 97.82)". out holds 64. */
+/* Makes what an engine said harmless for a terminal: control characters become '?'. */
+void cli_make_plain(char *text);
+
+/* Bounds that every command which trains has in common. */
+enum tare_status cli_check_training(size_t epochs, size_t batch, struct tare_err *err);
+
+/* Prints a jansson object as one line on stdout, and releases it. */
+struct json_t;
+void cli_print_json(struct json_t *object);
+
+/* A fraction in per cent with its Wilson interval: "97.53 % (97.21 … 97.82)". out holds 64. */
 void cli_percent(char *out, size_t correct, size_t total);
 
 #endif

@@ -85,11 +85,11 @@ static enum tare_status check_names(const struct tare_plan *plan, struct tare_er
 
 static enum tare_status check_counts(const struct options *o, struct tare_err *err) {
     if (o->runs < 1 || o->runs > TARE_MAX_RUNS)
-        return tare_fail(err, TARE_USAGE, "--runs", NULL, "must be 1 to %d", TARE_MAX_RUNS);
-    if (o->epochs < 1 || o->epochs > 1000)
-        return tare_fail(err, TARE_USAGE, "--epochs", NULL, "must be 1 to 1000");
-    if (o->batch < 1 || o->batch > 65536)
-        return tare_fail(err, TARE_USAGE, "--batch", NULL, "must be 1 to 65536");
+        return tare_fail(err, TARE_USAGE, "--runs", "6, which carries a 95 % interval",
+                         "must be 1 to %d", TARE_MAX_RUNS);
+    enum tare_status status = cli_check_training(o->epochs, o->batch, err);
+    if (status != TARE_OK)
+        return status;
     if (o->track && strcmp(o->track, "tutorial") != 0 && strcmp(o->track, "controlled") != 0)
         return tare_fail(err, TARE_USAGE, "--track", "tutorial or controlled", "no such track");
     if (o->variants && strcmp(o->variants, "all") != 0)
@@ -133,10 +133,15 @@ static enum tare_status make_plan(struct tare_plan *plan, const struct options *
     plan->lr = o->lr;
     plan->timeout_s = o->timeout_s;
     plan->quick = o->quick;
-    size_t used = (size_t)snprintf(plan->command, sizeof plan->command, "tare");
-    for (int i = 0; i < argc && used < sizeof plan->command; i++)
-        used += (size_t)snprintf(plan->command + used, sizeof plan->command - used,
-                                 strchr(argv[i], ' ') ? " '%s'" : " %s", argv[i]);
+    struct tare_buf command = {0};
+    tare_buf_puts(&command, "tare");
+    for (int i = 0; i < argc; i++) {
+        tare_buf_puts(&command, " ");
+        tare_buf_shell_word(&command, argv[i]);
+    }
+    if (!command.failed)
+        snprintf(plan->command, sizeof plan->command, "%s", command.data);
+    tare_buf_free(&command);
     enum tare_status status = check_counts(o, err);
     if (status == TARE_OK)
         status = add_engines(plan, o, err);
@@ -152,18 +157,21 @@ static void print_plan(const struct tare_plan *plan, const struct tare_dataset *
     printf("training   Adam, learning rate %g, batch %zu, %zu epochs, %d threads\n", plan->lr,
            plan->batch, plan->epochs, plan->threads);
     printf("results    %s\n", out);
-    printf("first      one discarded warm-up import of every engine\n");
+    printf("first      a discarded warm-up import of every tutorial, a certificate of every other "
+           "engine\n"
+           "after each what it exports is run by litert or onnxruntime; each run ends with null\n");
     for (size_t run = 0; run < plan->runs; run++) {
         int32_t visit[TARE_MAX_CELLS];
         tare_plan_order(visit, plan, run);
         printf("run %zu/%zu ", run + 1, plan->runs);
         for (size_t i = 0; i < plan->cell_count; i++)
-            printf("%s %s (%s)", i ? "," : "   ", plan->cells[visit[i]].engine,
+            printf("%s %s%s%s (%s)", i ? "," : "   ", plan->cells[visit[i]].engine,
+                   plan->cells[visit[i]].variant[0] ? "/" : "", plan->cells[visit[i]].variant,
                    plan->cells[visit[i]].track);
         printf("\n");
     }
-    printf("estimate   %.0f minutes (rough: from two 2.5 GHz cores), %.0f MB on disk\n",
-           seconds / 60 + 0.5, (double)tare_plan_bytes(plan, set) * 1e-6);
+    printf("estimate   %d:%02d minutes (rough: from two 2.5 GHz cores), %.0f MB on disk\n",
+           (int)seconds / 60, (int)seconds % 60, (double)tare_plan_bytes(plan, set) * 1e-6);
 }
 
 /* ---- carrying it out ---------------------------------------------------------------------------
@@ -171,32 +179,34 @@ static void print_plan(const struct tare_plan *plan, const struct tare_dataset *
 
 static void show_progress(void *context, const struct tare_progress *p) {
     (void)context;
-    char text[2 * TARE_MAX_TEXT], left[40] = "";
+    char text[2 * TARE_MAX_TEXT], left[40] = "", run[32] = "before run 1";
     bool terminal = isatty(STDERR_FILENO);
     if (p->left_s >= 0)
         snprintf(left, sizeof left, ", about %d:%02d left", (int)p->left_s / 60,
                  (int)p->left_s % 60);
-    if (!p->outcome && terminal) {
-        snprintf(text, sizeof text, "[%zu/%zu] run %zu: %s (%s): %s%s", p->done, p->total,
-                 p->run + 1, p->cell->engine, p->cell->track, p->doing, left);
-        cli_progress(text);
-    }
-    if (!p->outcome)
+    if (p->run >= 0)
+        snprintf(run, sizeof run, "run %d", p->run + 1);
+    int used = snprintf(text, sizeof text, "[%zu/%zu] %s: %s%s%s (%s): %s", p->done, p->total, run,
+                        p->cell->engine, p->cell->variant[0] ? "/" : "", p->cell->variant,
+                        p->cell->track, p->doing);
+    size_t room = sizeof text - (size_t)used;
+    if (!p->outcome) {
+        snprintf(text + used, room, "%s", left);
+        if (terminal)
+            cli_progress(text);
         return;
-    double wall_s = (double)(p->outcome->end_ns - p->outcome->exec_ns) * 1e-9;
-    bool bad = p->outcome->state != TARE_STATE_OK;
-    if (bad)
-        snprintf(text, sizeof text, "[%zu/%zu] run %zu: %s (%s): %s: %s: %s", p->done, p->total,
-                 p->run + 1, p->cell->engine, p->cell->track, p->doing,
-                 tare_state_name(p->outcome->state), p->outcome->reason);
-    else
-        snprintf(text, sizeof text, "[%zu/%zu] run %zu: %s (%s): %s: %.1f s%s", p->done, p->total,
-                 p->run + 1, p->cell->engine, p->cell->track, p->doing, wall_s, left);
-    if (bad && terminal) { /* a failure stays on the screen */
-        cli_progress_end();
-        fprintf(stderr, "%s\n", text);
-    } else if (bad || !terminal)
-        cli_progress(text);
+    }
+    if (p->outcome->state == TARE_STATE_OK) {
+        double wall_s = (double)(p->outcome->end_ns - p->outcome->exec_ns) * 1e-9;
+        snprintf(text + used, room, ": %.1f s%s", wall_s, left);
+        if (!terminal)
+            cli_progress(text);
+        return;
+    }
+    snprintf(text + used, room, ": %s: %s", tare_state_name(p->outcome->state), p->outcome->reason);
+    cli_make_plain(text);
+    cli_progress_end(); /* a failure stays on the screen */
+    fprintf(stderr, "%s\n", text);
 }
 
 static enum tare_status print_report(const char *dir, bool json, struct tare_err *err) {

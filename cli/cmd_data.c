@@ -1,4 +1,5 @@
 /* cmd_data.c: tare data: finds, downloads and checks a data set, and says what it is. */
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,10 +29,11 @@ static void print_classes(const struct tare_dataset *set) {
 
 static void print_set(const struct tare_dataset *set, bool json) {
     if (json) {
-        printf("{\"name\":\"%s\",\"title\":\"%s\",\"sha256\":\"%s\",\"train\":%zu,\"test\":%zu,"
-               "\"classes\":%zu,\"standin\":%s}\n",
-               set->name, set->title, set->sha256, set->train_images.shape[0],
-               set->test_images.shape[0], set->classes, set->standin ? "true" : "false");
+        cli_print_json(json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:b}", "name", set->name, "title",
+                                 set->title, "sha256", set->sha256, "train",
+                                 (json_int_t)set->train_images.shape[0], "test",
+                                 (json_int_t)set->test_images.shape[0], "classes",
+                                 (json_int_t)set->classes, "standin", (int)set->standin));
         return;
     }
     printf("%-10s %s\n%-10s %s\n", "data set", set->title, "from", set->source);

@@ -1,5 +1,6 @@
 /* cmd_predict.c: tare predict: what does a model say to an image? The model runs in the engine of
  * its format: native for .safetensors, onnxruntime for .onnx, litert for .tflite. */
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,8 +46,10 @@ static enum tare_status read_net(struct prediction *p, struct tare_err *err) {
     if (status == TARE_OK && !model)
         status = tare_fail(err, TARE_DATA, p->model_path, "train it with tare train",
                            "doesn't say which net it is (metadata \"model\")");
-    if (status == TARE_OK)
-        status = tare_net_parse(&net, model, err);
+    struct tare_err bad_model = {0};
+    if (status == TARE_OK && tare_net_parse(&net, model, &bad_model) != TARE_OK)
+        status = tare_fail(err, TARE_DATA, p->model_path, "train it with tare train",
+                           "its metadata \"model\" is damaged: %s", bad_model.what);
     if (status == TARE_OK && net.in.rank == 3) {
         p->height = net.in.dim[0];
         p->width = net.in.dim[1];
@@ -129,8 +132,8 @@ static void print_row(const char *image, const double *probability, size_t class
         if (c != best && probability[c] > probability[second])
             second = c;
     if (json) {
-        printf("{\"image\":\"%s\",\"answer\":%zu,\"probability\":%.9g}\n", image, best,
-               probability[best]);
+        cli_print_json(json_pack("{s:s,s:I,s:f}", "image", image, "answer", (json_int_t)best,
+                                 "probability", probability[best]));
         return;
     }
     printf("%s: %zu (%.1f %%)", image, best, 100 * probability[best]);
@@ -153,6 +156,7 @@ static enum tare_status print_answers(const struct prediction *p, bool json, str
 }
 
 static enum tare_status predict(struct prediction *p, bool json, struct tare_err *err) {
+    cli_catch_signals(); /* before there is a temporary folder to clean up */
     tare_job_defaults(&p->job);
     snprintf(p->job.task, sizeof p->job.task, "infer");
     enum tare_status status = choose_engine(p, err);

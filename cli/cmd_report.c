@@ -43,10 +43,13 @@ static enum tare_status report(const char *dir, const char *format, struct tare_
         render(&out, &summary, format ? format : "text");
     if (status == TARE_OK && out.failed)
         status = tare_fail(err, TARE_MEMORY, dir, NULL, "no memory for the report");
-    if (status == TARE_OK && !format) /* without --format: the files are made again too */
-        status = tare_report_write_all(dir, &summary, err);
     if (status == TARE_OK)
         fwrite(out.data, 1, out.size, stdout);
+    struct tare_err renewal = {0};
+    if (status == TARE_OK && !format && /* without --format: the files are made again too */
+        tare_report_write_all(dir, &summary, &renewal) != TARE_OK)
+        fprintf(stderr, "tare: warning: report.md, .json and .csv were not renewed: %s: %s\n",
+                renewal.where, renewal.what);
     tare_buf_free(&out);
     tare_summary_free(&summary);
     free(path);

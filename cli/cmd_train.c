@@ -1,9 +1,12 @@
 /* cmd_train.c: tare train: one training run by one engine, to a .safetensors that explains itself.
  */
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "tare/buf.h"
@@ -132,10 +135,10 @@ static void print_result(const struct training *t) {
     char accuracy[64];
     cli_percent(accuracy, t->grade.correct, t->grade.total);
     if (t->options->json) {
-        printf("{\"engine\":\"%s\",\"dataset\":\"%s\",\"train_s\":%.9g,\"correct\":%zu,"
-               "\"total\":%zu,\"out\":\"%s\"}\n",
-               t->options->engine, t->set->name, train_s, t->grade.correct, t->grade.total,
-               t->options->out);
+        cli_print_json(json_pack("{s:s,s:s,s:f,s:I,s:I,s:s}", "engine", t->options->engine,
+                                 "dataset", t->set->name, "train_s", train_s, "correct",
+                                 (json_int_t)t->grade.correct, "total", (json_int_t)t->grade.total,
+                                 "out", t->options->out));
         return;
     }
     printf("%s, %s: %zu epoch%s in %.2f s; accuracy %s of %zu test images, 95 %% interval\n"
@@ -187,6 +190,25 @@ static enum tare_status train(const struct options *o, struct tare_err *err) {
     return status;
 }
 
+/* Where the weights will go is checked before the training, not after it. */
+static enum tare_status check_target(const char *out, struct tare_err *err) {
+    struct stat info;
+    if (stat(out, &info) == 0 && !S_ISREG(info.st_mode))
+        return tare_fail(err, TARE_IO, out, "a file's name", "is there and is not a file");
+    char *folder = strdup(out);
+    if (!folder)
+        return tare_fail(err, TARE_MEMORY, out, NULL, "no memory");
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        slash[slash == folder] = '\0';
+    enum tare_status status = TARE_OK;
+    if (!out[0] || access(slash ? folder : ".", W_OK) != 0)
+        status = tare_fail_errno(err, out, "a file in a folder that can be written",
+                                 "cannot be written");
+    free(folder);
+    return status;
+}
+
 static enum tare_status check(const struct options *o, const struct cli_args *args,
                               struct tare_err *err) {
     if (args->count > 0)
@@ -195,11 +217,11 @@ static enum tare_status check(const struct options *o, const struct cli_args *ar
     if (!o->out)
         return tare_fail(err, TARE_USAGE, "--output", "tare train -o digits.safetensors",
                          "where should the weights go?");
-    if (o->epochs < 1 || o->batch < 1 || o->batch > 65536 || o->threads < 1 ||
-        o->threads > (size_t)cli_cpus())
-        return tare_fail(err, TARE_USAGE, NULL, NULL,
-                         "--epochs and --batch are at least 1, --threads 1 to %d", cli_cpus());
-    return TARE_OK;
+    if (o->threads < 1 || o->threads > (size_t)cli_cpus())
+        return tare_fail(err, TARE_USAGE, "--threads", NULL, "must be 1 to %d, the CPUs allowed",
+                         cli_cpus());
+    enum tare_status status = cli_check_training(o->epochs, o->batch, err);
+    return status == TARE_OK ? check_target(o->out, err) : status;
 }
 
 static int run(int argc, char **argv, const struct cli_command *command) {

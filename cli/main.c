@@ -1,4 +1,6 @@
 /* main.c: tare COMMAND: finds the command and hands over. */
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -42,7 +44,7 @@ static int unknown_command(const char *word) {
     return cli_fail(&err);
 }
 
-int main(int argc, char **argv) {
+static int run(int argc, char **argv) {
     if (argc < 2) {
         print_help(stderr);
         return 2;
@@ -59,4 +61,19 @@ int main(int argc, char **argv) {
         if (strcmp(argv[1], commands[i]->name) == 0)
             return commands[i]->run(argc - 1, argv + 1, commands[i]);
     return unknown_command(argv[1]);
+}
+
+/* What was printed must have arrived: a full disk behind "> file" is an error, not a success. */
+int main(int argc, char **argv) {
+    signal(SIGPIPE, SIG_IGN); /* a reader that has left is seen below, after everything is tidied */
+    int code = run(argc, argv);
+    errno = 0;
+    if ((fflush(stdout) != 0 || ferror(stdout)) && errno != EPIPE) {
+        struct tare_err err = {0};
+        tare_fail_errno(&err, "stdout", "is the disk full, or the output closed?",
+                        "cannot be written");
+        int failed = cli_fail(&err);
+        return code == 0 ? failed : code;
+    }
+    return code;
 }

@@ -82,6 +82,7 @@ static void become(char **command, int error_fd, pid_t launcher) {
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGTERM, SIG_DFL);
+    signal(SIGPIPE, SIG_DFL);
     execv(command[0], command);
     int error = errno;
     if (write(error_fd, &error, sizeof error) < 0)

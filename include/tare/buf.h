@@ -34,6 +34,10 @@ void tare_buf_free(struct tare_buf *buf);
 enum tare_status tare_file_read(struct tare_buf *buf, const char *path, size_t max_bytes,
                                 struct tare_err *err);
 
+/* A descriptor of a regular file to read, closed by the caller; −1 with *err filled for a pipe, a
+ * folder, or what cannot be opened. Never waits. */
+int tare_file_open(const char *path, struct tare_err *err);
+
 /* Writes size bytes to a temporary file beside path, fsyncs and renames it: path holds either its
  * old content or all of the new. */
 enum tare_status tare_file_write(const char *path, const void *data, size_t size,
@@ -41,6 +45,10 @@ enum tare_status tare_file_write(const char *path, const void *data, size_t size
 
 /* Makes path and its missing parents (mode 0777 less umask). Existing directories are fine. */
 enum tare_status tare_make_dirs(const char *path, struct tare_err *err);
+
+/* Appends text as one word of a shell command: as it is when it needs no quotes, else in single
+ * ones. */
+void tare_buf_shell_word(struct tare_buf *buf, const char *text);
 
 /* True when something exists at path. */
 bool tare_path_exists(const char *path);

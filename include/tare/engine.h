@@ -1,4 +1,5 @@
-/* engine.h: how to write an engine in C. Copy engines/null.c; it is 60 lines.
+/* engine.h: how to write an engine in C. Copy engines/null.c, which has every hook in its shortest
+ * form.
  *
  *     static const struct tare_engine_ops ops = {
  *         .abi = TARE_ABI, .name = "mine", .version = my_version, .build = my_build,

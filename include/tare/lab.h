@@ -69,6 +69,7 @@ struct tare_plan {
 /* What `tare compare` was asked for, beside the engines' names. */
 struct tare_choice {
     const char *track;  /* NULL: both */
+    bool usual_only;    /* cells that are by_default */
     bool all_variants;  /* also those that run only when asked */
     const char *device; /* NULL: "cpu"; the tutorials are on the CPU always */
     const int *threads; /* each cell once per count; NULL: plan->threads */
@@ -112,7 +113,7 @@ enum tare_status tare_plan_write_run(const char *init_path, const char *order_pa
 
 struct tare_progress { /* one finished or beginning job, for the user */
     size_t done, total;
-    size_t run; /* from 0; of x->runs */
+    int run; /* from 0; -1: before the first */
     const struct tare_cell *cell;
     const char *doing;                  /* "warm-up", "train", "infer model.tflite" */
     const struct tare_outcome *outcome; /* NULL while it begins */

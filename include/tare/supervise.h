@@ -23,6 +23,7 @@
 
 #define TARE_MAX_EVENTS 20000        /* of one job; more is rubbish */
 #define TARE_MAX_LOG_BYTES (1 << 20) /* kept of an engine's stderr; the rest is counted */
+#define TARE_MAX_TIMEOUT_S 1e8       /* three years */
 
 /* Worst last, so that the state of a row is the maximum of its jobs'. */
 #define TARE_STATE_LIST(X)                                                                         \

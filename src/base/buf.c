@@ -58,3 +58,20 @@ void tare_buf_free(struct tare_buf *buf) {
     free(buf->data);
     *buf = (struct tare_buf){0};
 }
+
+void tare_buf_shell_word(struct tare_buf *buf, const char *text) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_-+=:,./@%";
+    if (text[0] != '\0' && text[strspn(text, plain)] == '\0') {
+        tare_buf_puts(buf, text);
+        return;
+    }
+    tare_buf_puts(buf, "'");
+    for (; *text; text++) {
+        if (*text == '\'')
+            tare_buf_puts(buf, "'\\''");
+        else
+            tare_buf_append(buf, text, 1);
+    }
+    tare_buf_puts(buf, "'");
+}

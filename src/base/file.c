@@ -10,11 +10,27 @@
 
 #include "tare/buf.h"
 
+/* Opens a regular file for reading; −1 with err filled. Without O_NONBLOCK a pipe that somebody put
+ * where a file belongs would hold tare for ever. */
+int tare_file_open(const char *path, struct tare_err *err) {
+    struct stat info;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        tare_fail_errno(err, path, "check the path and its permissions", "cannot be opened");
+        return -1;
+    }
+    if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode))
+        return fd;
+    close(fd);
+    tare_fail(err, TARE_IO, path, "name a file", "is not a regular file");
+    return -1;
+}
+
 enum tare_status tare_file_read(struct tare_buf *buf, const char *path, size_t max_bytes,
                                 struct tare_err *err) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = tare_file_open(path, err);
     if (fd < 0)
-        return tare_fail_errno(err, path, "check the path and its permissions", "cannot be opened");
+        return TARE_IO;
     enum tare_status status = TARE_OK;
     char chunk[65536];
     for (;;) {

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/fail_at.h"
 #include "tare/buf.h"
@@ -296,9 +297,13 @@ static enum tare_status read_open_file(struct tare_array *array, FILE *file, uin
 
 enum tare_status tare_npy_read(struct tare_array *array, const char *path, struct tare_err *err) {
     *array = (struct tare_array){0};
-    FILE *file = fopen(path, "rb");
-    if (file == NULL)
-        return tare_fail_errno(err, path, "check the path", "cannot open it");
+    int fd = tare_file_open(path, err);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "rb");
+    if (file == NULL) {
+        if (fd >= 0)
+            close(fd);
+        return TARE_IO;
+    }
     uint8_t *prefix = malloc(TARE_MAX_NPY_PREFIX_BYTES);
     enum tare_status status = prefix == NULL
                                   ? tare_fail(err, TARE_MEMORY, path, NULL, "no memory to read it")

@@ -22,6 +22,7 @@ struct state {
     size_t next_index;
     /* cells that failed to start or to certify, or ran out of time: not tried again */
     bool given_up[TARE_MAX_CELLS + 1];
+    bool litert_given_up, onnxruntime_given_up;
     struct tare_certificate *certificates; /* TARE_MAX_CELLS */
     size_t done, total;
     int64_t start_ns;
@@ -151,7 +152,7 @@ static void report_progress(struct state *s, const struct tare_job_result *resul
     double left_s = s->spent_s > 0 ? (s->planned_s - s->spent_s) * elapsed_s / s->spent_s : -1;
     struct tare_progress progress = {.done = s->done,
                                      .total = s->total,
-                                     .run = result->run < 0 ? 0 : (size_t)result->run,
+                                     .run = result->run,
                                      .cell = &result->cell,
                                      .doing = doing,
                                      .outcome = finished ? &result->outcome : NULL,
@@ -186,8 +187,13 @@ static enum tare_status launch(struct state *s, struct tare_job_result *result, 
         !put_path(log_path, job_dir, "stderr.log"))
         return tare_fail(err, TARE_USAGE, job_dir, "choose a shorter --out",
                          "the path is too long");
-    snprintf(result->reproduce, sizeof result->reproduce, "%s < %s", from_here(program),
-             from_here(job_path));
+    struct tare_buf reproduce = {0};
+    tare_buf_shell_word(&reproduce, from_here(program));
+    tare_buf_puts(&reproduce, " < ");
+    tare_buf_shell_word(&reproduce, from_here(job_path));
+    if (!reproduce.failed)
+        snprintf(result->reproduce, sizeof result->reproduce, "%s", reproduce.data);
+    tare_buf_free(&reproduce);
     tare_provenance_program(result->program_sha256, program);
     struct tare_launch how = {.program = program,
                               .engine = result->cell.engine,
@@ -229,6 +235,7 @@ static enum tare_status run_job(struct state *s, struct tare_job_result *result,
         status = tare_samples_append(s->dir, tare_record_job(result, s->dir), err);
     if (status == TARE_OK && result->outcome.state != TARE_STATE_OK)
         s->campaign->failed_jobs++;
+    s->done += status == TARE_OK && strcmp(result->task, "train") == 0;
     if (status == TARE_OK)
         report_progress(s, result, doing, true);
     free(program);
@@ -261,6 +268,9 @@ static enum tare_status infer_export(struct state *s, const struct tare_job_resu
                                                             : NULL;
     if (!engine)
         return TARE_OK; /* a format no runtime here knows; the export itself is still shown */
+    bool *given_up = engine[0] == 'l' ? &s->litert_given_up : &s->onnxruntime_given_up;
+    if (*given_up)
+        return TARE_OK;
     size_t prefix = strlen(s->dir);
     const char *path = event->extra;
     if (strncmp(path, s->dir, prefix) == 0 && path[prefix] == '/')
@@ -276,6 +286,7 @@ static enum tare_status infer_export(struct state *s, const struct tare_job_resu
     char doing[TARE_MAX_TEXT];
     snprintf(doing, sizeof doing, "run %s's model.%s", of->cell.engine, event->name);
     enum tare_status status = run_job(s, &result, doing, err);
+    *given_up = result.outcome.timed_out || result.outcome.state == TARE_STATE_SKIPPED;
     finish_job(&result);
     return status;
 }
@@ -325,7 +336,6 @@ static enum tare_status run_cell(struct state *s, const struct tare_cell *cell, 
         status = certify_epoch(s, &result, &s->certificates[which], err);
     s->given_up[which] = result.outcome.timed_out;
     finish_job(&result);
-    s->done++;
     s->spent_s += estimate_s(s, cell);
     return status;
 }
@@ -386,7 +396,8 @@ static enum tare_status warm_up(struct state *s, struct tare_err *err) {
         struct tare_job_result result = {
             .run = -1, .task = "warmup", .cell = x->cells[i], .batch = x->batch};
         status = run_job(s, &result, "warm-up", err);
-        s->given_up[i] = result.outcome.state != TARE_STATE_OK;
+        s->given_up[i] =
+            result.outcome.state != TARE_STATE_OK && result.outcome.state != TARE_STATE_VOID;
         finish_job(&result);
     }
     return status;

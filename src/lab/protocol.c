@@ -66,7 +66,8 @@ static bool get_int(int *out, const json_t *object, const char *key) {
 
 static bool get_ns(int64_t *out, const json_t *object, const char *key) {
     const json_t *value = json_object_get(object, key);
-    if (!json_is_integer(value) || json_integer_value(value) < 0)
+    if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+        json_integer_value(value) > TARE_MAX_WALL_NS)
         return false;
     *out = json_integer_value(value);
     return true;

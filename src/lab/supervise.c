@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <poll.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -173,11 +174,13 @@ static void enforce_end(struct session *s, int64_t now_ns) {
         kill(s->launcher, SIGKILL);
 }
 
-/* Until the launcher has reported and every pipe is closed. A pipe that some survivor still holds
- * must not keep tare waiting: once the status pipe is closed the others have 100 ms. */
+/* Until the launcher has reported and every pipe is closed. A pipe that some survivor still holds,
+ * and may even write to, must not keep tare waiting: once the status pipe is closed the others have
+ * 100 ms. */
 static void follow(struct session *s) {
-    bool launcher_done = false;
-    while (s->fds[EVENTS] >= 0 || s->fds[LOG] >= 0 || s->fds[STATUS] >= 0) {
+    int64_t give_up_ns = INT64_MAX;
+    while ((s->fds[EVENTS] >= 0 || s->fds[LOG] >= 0 || s->fds[STATUS] >= 0) &&
+           tare_now_ns() < give_up_ns) {
         struct pollfd polls[PIPES];
         for (int i = 0; i < PIPES; i++)
             polls[i] = (struct pollfd){.fd = s->fds[i], .events = POLLIN};
@@ -185,17 +188,17 @@ static void follow(struct session *s) {
         for (int i = 0; i < PIPES && ready > 0; i++)
             if (polls[i].revents)
                 listen_to(s, i);
-        if (launcher_done && ready == 0)
-            break;
-        launcher_done = s->fds[STATUS] < 0;
-        if (!launcher_done)
+        if (s->fds[STATUS] >= 0)
             enforce_end(s, tare_now_ns());
+        else if (give_up_ns == INT64_MAX)
+            give_up_ns = tare_now_ns() + INT64_C(100000000);
     }
     if (s->line_bytes > 0)
         spoil(s, "its last line is cut off");
     for (int i = 0; i < PIPES; i++)
         if (s->fds[i] >= 0)
             close(s->fds[i]);
+    kill(-s->launcher, SIGKILL); /* the launcher's group: what is left when it was killed itself */
 }
 
 /* ---- starting ----------------------------------------------------------------------------------
@@ -348,7 +351,8 @@ enum tare_status tare_supervise(struct tare_outcome *outcome, const struct tare_
     if (status == TARE_OK && !(s.log = fopen(launch->log_path, "we")))
         status = tare_fail_errno(err, launch->log_path, "is the folder writable?",
                                  "the engine's log cannot be made");
-    s.deadline_ns = tare_now_ns() + (int64_t)(launch->timeout_s * 1e9);
+    double timeout_s = fmin(launch->timeout_s, TARE_MAX_TIMEOUT_S); /* more doesn't fit in ns */
+    s.deadline_ns = tare_now_ns() + (int64_t)(timeout_s * 1e9);
     if (status == TARE_OK)
         status = start(&s, launcher, err);
     if (status == TARE_OK) {
