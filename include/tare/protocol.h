@@ -21,8 +21,7 @@
 #define TARE_MAX_LINE_BYTES 65536 /* of one line, in both directions */
 #define TARE_MAX_PATH 1024
 #define TARE_MAX_TEXT 512
-#define TARE_MAX_WALL_NS INT64_C(400000000000000) /* over four days; all of a job's fit in a sum   \
-                                                   */
+#define TARE_MAX_WALL_NS INT64_C(400000000000000) /* over four days: a job's sum fits */
 #define TARE_MAX_DUMPS 16
 
 /* What a job asks for. Every path is absolute. An empty string means: not given. */
