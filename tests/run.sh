@@ -67,7 +67,7 @@ for program in "$san"/test_*; do
     case $program in *.d) continue ;; esac
     name=${program##*/test_}
     case $name in runtimes) continue ;; esac # with the frameworks, below
-    XDG_CACHE_HOME=$cache TARE_ENGINE_PATH=$san/bad_engines:$san/faulty_engines suite "$name" 120 "$program"
+    XDG_CACHE_HOME=$cache TARE_ENGINE_PATH=$san/bad_engines:$san/faulty_engines suite "$name" 300 "$program"
 done
 for golden in tests/cli/*.sh; do
     check "cli/$(basename "$golden" .sh)" timeout -k 5 120 tests/cli/golden "$golden"
