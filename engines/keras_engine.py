@@ -1,6 +1,7 @@
-"""The engine "keras": TensorFlow's beginner tutorial (keras_tutorial.py) under tare's stopwatch.
+"""The engine "keras": Keras under tare's stopwatch. On the tutorial track TensorFlow's beginner
+tutorial (keras_tutorial.py), on the controlled track keras_controlled.py.
 
-tare_engine.py has the protocol and the phases; this file only connects the two.
+tare_engine.py has the protocol and the phases; this file only connects.
 """
 
 import os
@@ -11,8 +12,9 @@ import tare_engine
 
 class Keras(tare_engine.Engine):
     name = "keras"
-    tracks = ("tutorial",)
-    tasks = ("train",)
+    tracks = ("tutorial", "controlled")
+    optimizers = ("adam", "sgd")
+    infer_call = "tf.function(model)(x)"
     tutorial = "keras_tutorial"
     train_code = ("import", "load", "build", "train")
     export_code = ("export",)
@@ -20,8 +22,11 @@ class Keras(tare_engine.Engine):
 
     def import_framework(self, job):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # warnings and errors, no chatter
-        import keras_tutorial
-        self.user, tf = keras_tutorial, keras_tutorial.tf
+        if job.track == "tutorial":
+            import keras_tutorial as user
+        else:
+            import keras_controlled as user
+        self.user, tf = user, user.tf
         if job.threads:
             tf.config.threading.set_intra_op_parallelism_threads(job.threads)
             tf.config.threading.set_inter_op_parallelism_threads(job.threads)
@@ -34,6 +39,25 @@ class Keras(tare_engine.Engine):
                             ("inter_op_threads", threading.get_inter_op_parallelism_threads())):
             self.protocol.setting(name, value)
         return tf.keras.__version__
+
+    def weights(self):
+        values = self.model.get_weights()  # weight, bias, weight, bias …, as (n_in, n_out)
+        return {f"{i // 2}.{('weight', 'bias')[i % 2]}": value for i, value in enumerate(values)}
+
+    # ---- the controlled track ----
+
+    def build(self, work):
+        self.trainer = self.user.Trainer(work)
+        self.model = self.trainer.model
+        self.protocol.setting("mode", self.trainer.mode)
+
+    def train(self, first, count):
+        return self.trainer.train(first, count)
+
+    def infer(self, x):
+        return self.trainer.infer(x)
+
+    # ---- the tutorial track ----
 
     def tutorial_load(self, job, layers):
         path = os.path.join(job.data_dir, "keras", "datasets", "mnist.npz")
@@ -62,10 +86,6 @@ class Keras(tare_engine.Engine):
 
     def tutorial_export(self, path):
         self.user.export(self.model, path)
-
-    def weights(self):
-        values = self.model.get_weights()  # weight, bias, weight, bias …, as (n_in, n_out)
-        return {f"{i // 2}.{('weight', 'bias')[i % 2]}": value for i, value in enumerate(values)}
 
 
 if __name__ == "__main__":

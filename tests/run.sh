@@ -64,7 +64,7 @@ for program in "$san"/test_*; do
     case $name in runtimes) continue ;; esac # with the frameworks, below
     # A locale with a decimal comma, for the test that reports don't depend on one.
     [ "$name" != report ] || localedef -i de_DE -f UTF-8 "$log/de_DE.UTF-8" >/dev/null 2>&1
-    XDG_CACHE_HOME=$cache TARE_ENGINE_PATH=$san/bad_engines:$san/faulty_engines suite "$name" 120 \
+    XDG_CACHE_HOME=$cache TARE_ENGINE_PATH=$san/bad_engines:$san/faulty_engines suite "$name" 300 \
         env $([ "$name" != report ] || echo LOCPATH="$log") "$program"
 done
 for golden in tests/cli/*.sh; do

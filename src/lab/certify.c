@@ -245,7 +245,7 @@ json_t *tare_certificate_json(const struct tare_certificate *c) {
         bad |= json_object_set_new(record, "largest_element", finding_json(&c->element)) != 0;
         bad |= json_object_set_new(record, "ratios", ratios) != 0;
     }
-    if (c->state == TARE_CERTIFICATE_NOT_SAME_WORK) {
+    if (c->first.value > 0) { /* not so when only the epoch's loss was wrong */
         bad |= json_object_set_new(record, "first", finding_json(&c->first)) != 0;
         bad |=
             json_object_set_new(record, "first_step", json_integer((json_int_t)c->first_step)) != 0;
