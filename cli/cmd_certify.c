@@ -25,16 +25,16 @@ struct row {
 
 #define MAX_ROWS 32
 
-/* "native,tensorflow:step": names, each with a variant or without. */
+/* "native,tensorflow/step": names, each with a variant or without. */
 static enum tare_status read_list(struct row *rows, size_t *count, const char *list,
                                   struct tare_err *err) {
     for (const char *at = list;; at++) {
-        size_t size = strcspn(at, ","), name = strcspn(at, ":,");
+        size_t size = strcspn(at, ","), name = strcspn(at, "/,");
         struct row *row = &rows[*count];
         if (*count == MAX_ROWS)
             return tare_fail(err, TARE_USAGE, "--engines", NULL, "at most %d engines", MAX_ROWS);
         if (name == 0 || name >= sizeof row->engine || size > name + sizeof row->variant)
-            return tare_fail(err, TARE_USAGE, "--engines", "NAME or NAME:VARIANT, with commas",
+            return tare_fail(err, TARE_USAGE, "--engines", "NAME or NAME/VARIANT, with commas",
                              "\"%.*s\" is not an engine's name", (int)size, at);
         snprintf(row->engine, sizeof row->engine, "%.*s", (int)name, at);
         if (size > name)
@@ -60,7 +60,7 @@ static void add(struct row *row, const struct tare_certificate *c) {
 static void print_row(const struct row *row, size_t seeds, bool markdown) {
     const struct tare_certificate *c = &row->worst;
     char name[100], where[128] = "", ratio[32] = "-", element[32] = "-";
-    snprintf(name, sizeof name, "%s%s%s", row->engine, row->variant[0] ? ":" : "", row->variant);
+    snprintf(name, sizeof name, "%s%s%s", row->engine, row->variant[0] ? "/" : "", row->variant);
     if (c->state != TARE_CERTIFICATE_NOT_CHECKED) {
         tare_finding_text(where, sizeof where, &c->largest);
         snprintf(ratio, sizeof ratio, "%.3g", c->largest.value);
@@ -192,7 +192,7 @@ static int run(int argc, char **argv, const struct cli_command *command) {
                         .lr = 1e-3,
                         .timeout_s = TARE_DEFAULT_TIMEOUT_S};
     const struct cli_option options[] = {
-        {"engines", CLI_TEXT, &o.engines, "LIST", "names, each NAME or NAME:VARIANT", 0},
+        {"engines", CLI_TEXT, &o.engines, "LIST", "names, each NAME or NAME/VARIANT", 0},
         {"seeds", CLI_COUNT, &o.seeds, "N", "certificates of each engine (1)", 0},
         {"seed", CLI_COUNT, &o.seed, "N", "the first seed of weights and order (1)", 0},
         {"model", CLI_TEXT, &o.model, "SPEC", "another net: \"784 dense:128:relu dense:10\"", 0},
@@ -224,5 +224,5 @@ const struct cli_command cmd_certify = {
     "certify", "proves that engines do the same work, or says where they don't",
     "certify --engines LIST [OPTION]...",
     "  tare certify --engines native\n"
-    "  tare certify --engines native,tensorflow:step,pytorch --seeds 2\n",
+    "  tare certify --engines native,tensorflow/step,pytorch --seeds 2\n",
     run};

@@ -9,7 +9,7 @@ table=$(mktemp)
 trap 'rm -f "$table"' EXIT
 code=0
 "$build/tare" certify --seeds 20 --markdown --engines \
-    native,tensorflow:step,tensorflow:xla-epoch,keras,libtorch,pytorch:indexed,jax >"$table" || code=$?
+    native,tensorflow/step,tensorflow/xla-epoch,keras,libtorch,pytorch/indexed,jax >"$table" || code=$?
 [ "$code" -le 1 ] || exit "$code"
 {
     printf '# The certificate on 20 seeds\n\nMade by `make certify-long`. Of each engine the '

@@ -79,7 +79,7 @@ if [ "$mode" = all ]; then
         suite "conformance-$engine" 120 "$san/test_conformance" "$engine"
     done
     TARE_ENGINE_PATH=build/test-engines suite conformance-template 120 "$san/test_conformance" template
-    for engine in keras pytorch; do
+    for engine in tensorflow libtorch jax keras pytorch; do
         suite "conformance-$engine" 400 "$san/test_conformance" "$engine"
     done
     check fuzz make --no-print-directory -s fuzz SECONDS=20

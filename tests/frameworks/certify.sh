@@ -4,4 +4,4 @@ set -eu
 cd "$(dirname "$0")/../.."
 unset TARE_ENGINE_PATH
 build/tare certify --no-download --seeds 2 --engines \
-    native,tensorflow:step,tensorflow:xla-epoch,keras,libtorch,pytorch:indexed,jax
+    native,tensorflow/step,tensorflow/xla-epoch,keras,libtorch,pytorch/indexed,jax
