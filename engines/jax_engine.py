@@ -19,19 +19,20 @@ class Jax(tare_engine.Engine):
     infer_call = "jit(model)(x)"
 
     def import_framework(self, job):
-        # Asked for by name, so that a GPU is neither taken nor looked for by accident.
-        os.environ["JAX_PLATFORMS"] = job.device
+        if job.device == "cpu":
+            os.environ["JAX_PLATFORMS"] = "cpu"  # a GPU that is there would be the default
         global jax, jnp, lax, np
         import jax
         import jax.numpy as jnp
         import numpy as np
         from jax import lax
         try:
-            device = jax.devices()[0]
+            device = jax.devices(job.device)[0]
         except RuntimeError as error:
             raise tare_engine.Skip(
-                f"no device {job.device} that this JAX can use: {error}",
-                'a machine with a GPU, and TARE_PYTHON_JAX with pip install "jax[cuda13]"') from error
+                f"no {job.device.upper()} device that this JAX can use: {error}",
+                'a machine with a GPU, and TARE_PYTHON_JAX=/path/to/python with "jax[cuda13]"'
+            ) from error
         # Full float32 products: on a GPU the default may be TF32, whose factors have 10 bits.
         jax.config.update("jax_default_matmul_precision", "highest")
         for name, value in (("device", device.device_kind), ("x64", jax.config.jax_enable_x64),

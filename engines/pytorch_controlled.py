@@ -140,7 +140,7 @@ class Compiled(Indexed):
     def train(self, first, count):
         longest = self.work.job.range or self.work.steps_per_epoch
         if self.cold and count < UNROLLED_STEPS <= min(longest, self.work.steps):
-            self.call(0, UNROLLED_STEPS)  # compiled now, in the first step; what it computes is lost
+            self.call(0, UNROLLED_STEPS)  # compiled in the first step; the result is not used
         self.cold = False
         losses, end = [], first + count
         while first < end:

@@ -29,6 +29,9 @@ class PyTorch(tare_engine.Engine):
         else:
             import pytorch_controlled as user
         self.user, self.torch = user, user.torch
+        if job.device == "cuda" and not self.torch.cuda.is_available():
+            raise tare_engine.Skip("no CUDA device that this PyTorch can use",
+                                   "a machine where nvidia-smi lists a GPU, or --device cpu")
         if job.threads:
             self.torch.set_num_threads(job.threads)
             self.torch.set_num_interop_threads(job.threads)
@@ -46,13 +49,9 @@ class PyTorch(tare_engine.Engine):
     # ---- the controlled track ----
 
     def build(self, work):
-        device = work.job.device
-        if device == "cuda" and not self.torch.cuda.is_available():
-            raise tare_engine.Skip("no CUDA device that this PyTorch can use",
-                                   "a machine where nvidia-smi lists a GPU, or --device cpu")
         self.trainer = self.user.VARIANTS[work.job.variant](work)
         self.model = self.trainer.model
-        for name, value in [("mode", self.trainer.mode), *self.user.settings(device)]:
+        for name, value in [("mode", self.trainer.mode), *self.user.settings(work.job.device)]:
             self.protocol.setting(name, value)
 
     def train(self, first, count):
