@@ -473,9 +473,10 @@ int tare_engine_main(int argc, char **argv, const struct tare_engine_ops *ops) {
     static struct tare_work work; /* static: the job is some 20 kB */
     struct tare_err err = {0};
     enum tare_status status = read_job(&work.job, &err);
-    emit(json_pack("{s:s,s:i,s:s,s:s,s:s,s:[s,s,s]}", "event", "hello", "abi", TARE_ABI, "engine",
-                   ops->name, "version", "", "variant", work.job.variant, "tasks",
-                   ops->train ? "train" : "infer", "infer", "warmup"));
+    emit(json_pack("{s:s,s:i,s:s,s:s,s:s,s:I,s:[s,s,s]}", "event", "hello", "abi", TARE_ABI,
+                   "engine", ops->name, "version", "", "variant", work.job.variant, "clock_ns",
+                   (json_int_t)lap_start_ns, "tasks", ops->train ? "train" : "infer", "infer",
+                   "warmup"));
     if (status == TARE_OK)
         status = run(ops, &work, &err);
     int code = finish(status, &err);

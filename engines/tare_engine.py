@@ -572,7 +572,7 @@ def main(engine):
         job = parse_job(sys.stdin.buffer.readline(MAX_LINE_BYTES + 1))
     except Failure as error:
         problem = error
-    protocol.event("hello", abi=ABI, engine=engine.name, version="",
+    protocol.event("hello", abi=ABI, engine=engine.name, version="", clock_ns=protocol.lap_start_ns,
                    variant=job.variant if job else "", tasks=[*engine.tasks, "warmup"])
     try:
         if problem:

@@ -89,7 +89,7 @@ struct tare_event {
     char text[TARE_MAX_TEXT];  /* hello: version; setting: value; skip, fail: reason */
     char extra[TARE_MAX_TEXT]; /* hello: variant; skip: fix; sample: call; export: path */
     bool first;                /* sample: this was the first call */
-    int64_t wall_ns;           /* phase, epoch, sample (of all loops together), export */
+    int64_t wall_ns;           /* phase, epoch, sample (of all loops), export; hello: clock_ns */
     double value;              /* epoch: mean loss in nats; metric: value */
     size_t index;              /* epoch */
     size_t batch, loops;       /* sample: images per call, calls */

@@ -115,6 +115,8 @@ static json_t *parse_object(const char *line, size_t size, const char *what, str
 static bool read_event(struct tare_event *e, const json_t *o) {
     switch (e->kind) {
     case TARE_EVENT_HELLO:
+        if (json_is_integer(json_object_get(o, "clock_ns")))
+            e->wall_ns = json_integer_value(json_object_get(o, "clock_ns"));
         return get_int(&e->abi, o, "abi") && get_text(e->name, sizeof e->name, o, "engine") &&
                get_text(e->text, sizeof e->text, o, "version") &&
                get_text(e->extra, sizeof e->extra, o, "variant");

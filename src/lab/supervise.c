@@ -311,6 +311,11 @@ static void conclude(struct session *s) {
     bool ended = sscanf(text, "exit %d %lld %ld %lld %lld %d", &wait_status, &end_ns, &maxrss_kib,
                         &user_us, &system_us, &leftovers) == 6;
     o->end_ns = ended ? end_ns : tare_now_ns();
+    /* The moment the engine's own stopwatch began, when it is one that can be: a busy machine may
+     * have brought its hello here late, and that delay is part of its first phase already. */
+    int64_t began_ns = o->event_count > 0 ? o->events[0].wall_ns : 0;
+    if (began_ns >= o->exec_ns && began_ns <= o->hello_ns)
+        o->hello_ns = began_ns;
     o->cpu_ns = (user_us + system_us) * 1000;
     o->peak_rss_bytes = (size_t)maxrss_kib * 1024;
     o->leftovers = leftovers;

@@ -71,7 +71,9 @@ static void say(const char *line) {
 }
 
 static void hello(const char *name, int abi) {
-    printf("{\"event\":\"hello\",\"abi\":%d,\"engine\":\"%s\",\"version\":\"1\"}\n", abi, name);
+    printf(
+        "{\"event\":\"hello\",\"abi\":%d,\"engine\":\"%s\",\"version\":\"1\",\"clock_ns\":%lld}\n",
+        abi, name, (long long)lap_ns);
     fflush(stdout);
 }
 
