@@ -81,7 +81,7 @@ if [ "$mode" = all ]; then
         suite "conformance-$engine" 120 "$san/test_conformance" "$engine"
     done
     TARE_ENGINE_PATH=build/test-engines suite conformance-template 120 "$san/test_conformance" template
-    for engine in keras pytorch; do
+    for engine in keras pytorch tensorflow; do
         suite "conformance-$engine" 400 "$san/test_conformance" "$engine"
     done
     for script in tests/frameworks/*.sh; do
