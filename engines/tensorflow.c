@@ -169,7 +169,7 @@ static enum tare_status engine_infer(void *state, float *logits, const float *x,
     TF_Output feeds[1 + TARE_MAX_NET_TENSORS] = {engine->x};
     TF_Tensor *fed[1 + TARE_MAX_NET_TENSORS], *output = NULL;
     int64_t dims[] = {(int64_t)n, (int64_t)net->n_in};
-    fed[0] = tensorflow_lend(TF_FLOAT, 2, dims, x);
+    fed[0] = tensorflow_borrow(TF_FLOAT, 2, dims, x);
     if (!fed[0])
         return tare_fail(err, TARE_MEMORY, "tensorflow", NULL, "no memory for %zu images", n);
     int feed_count = 1;

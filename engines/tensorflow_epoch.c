@@ -2,7 +2,7 @@
  * function, compiled by XLA in its first call, runs any range of steps. tensorflow_savedmodel.py
  * makes it, with the environment's python; it depends on the net and the optimiser only, and is
  * kept in the cache. Weights and moments go in and come out of every call as tensors of
- * TensorFlow's own; images, labels and order are lent to it.
+ * TensorFlow's own; it borrows images and labels.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -205,14 +205,14 @@ static enum tare_status find_all(struct tensorflow *engine, struct tare_err *err
     return TARE_OK;
 }
 
-/* Lends the data, and adds moments of zero to the state. */
+/* Borrows the data, and adds moments of zero to the state. */
 static enum tare_status make_tensors(struct tensorflow *engine, struct tare_err *err) {
     struct epoch *epoch = engine->training;
     const struct tare_work *work = engine->work;
     const struct tare_net *net = &work->net;
     int64_t dims[] = {(int64_t)work->n, (int64_t)net->n_in};
-    epoch->images = tensorflow_lend(TF_FLOAT, 2, dims, work->images);
-    epoch->labels = tensorflow_lend(TF_INT32, 1, dims, work->labels);
+    epoch->images = tensorflow_borrow(TF_FLOAT, 2, dims, work->images);
+    epoch->labels = tensorflow_borrow(TF_INT32, 1, dims, work->labels);
     if (!epoch->images || !epoch->labels)
         return tare_fail(err, TARE_MEMORY, "tensorflow", NULL, "no memory for the data");
     for (int i = net->tensor_count; i < epoch->state_count; i++) {

@@ -93,7 +93,7 @@ static void keep(void *data, size_t size, void *context) {
     (void)context;
 }
 
-TF_Tensor *tensorflow_lend(TF_DataType type, int rank, const int64_t *dims, const void *data) {
+TF_Tensor *tensorflow_borrow(TF_DataType type, int rank, const int64_t *dims, const void *data) {
     /* the tensor is only ever read, but one function makes all kinds, so it asks for void * */
     return tf.NewTensor(type, dims, rank, (void *)data, tensor_bytes(rank, dims), keep, NULL);
 }

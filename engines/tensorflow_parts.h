@@ -133,8 +133,8 @@ enum tare_status tensorflow_forward(struct tensorflow *engine, struct tare_err *
 /* A new tensor with a copy of data, or zeros where data is NULL; NULL without memory. */
 TF_Tensor *tensorflow_tensor(TF_DataType type, int rank, const int64_t *dims, const void *data);
 
-/* A tensor that lends data where TensorFlow's alignment allows it, and holds a copy elsewhere. */
-TF_Tensor *tensorflow_lend(TF_DataType type, int rank, const int64_t *dims, const void *data);
+/* A tensor that borrows data where TensorFlow's alignment allows it, else holds a copy. */
+TF_Tensor *tensorflow_borrow(TF_DataType type, int rank, const int64_t *dims, const void *data);
 
 enum tare_status tensorflow_run(struct tensorflow *engine, const TF_Output *feeds,
                                 TF_Tensor *const *fed, int feed_count, const TF_Output *fetches,
