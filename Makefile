@@ -39,7 +39,7 @@ PLAIN := $(filter-out $(TYPED),$(SRCS))
 LIB_OBJS := $(PLAIN:%.c=$(BUILD)/obj/%.o) $(TYPED:%.c=$(BUILD)/obj/%.f32.o) $(TYPED:%.c=$(BUILD)/obj/%.f64.o)
 LIB := $(BUILD)/libtare.a
 CLI_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard cli/*.c))
-# Engines in C that need nothing but libc; runtimes are dlopened, so those build everywhere too.
+# Engines in C; they open their runtimes when they run, so these build everywhere.
 C_ENGINES := null native litert onnxruntime libtorch
 C_ENGINE_PROGRAMS := $(C_ENGINES:%=$(BUILD)/tare-engine-%)
 PY_ENGINES := keras pytorch jax
@@ -55,7 +55,7 @@ FAULTY_ENGINES := $(FAULTY_NAMES:%=$(BUILD)/faulty_engines/tare-engine-%)
 EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
 
 .PHONY: all engines compare test quick fuzz bench-harness format check-format clean clean-env install \
-        packages san-programs
+        packages
 
 all: have-libraries $(PROGRAMS) $(EXAMPLES)
 

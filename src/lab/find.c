@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "tare/buf.h"
+#include "tare/lab.h"
 #include "tare/supervise.h"
 
 #ifndef TARE_LIBEXECDIR
@@ -58,7 +59,8 @@ enum tare_status tare_engine_find(char **program, const char *name, struct tare_
     tare_buf_free(&file);
     if (*program)
         return TARE_OK;
-    return tare_fail(err, TARE_DATA, name, "make engines",
+    const struct tare_known_engine *known = tare_known_engine(name);
+    return tare_fail(err, TARE_DATA, name, known && !known->environment ? "make" : "make engines",
                      "not installed: there is no program tare-engine-%s", name);
 }
 
