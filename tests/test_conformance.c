@@ -58,7 +58,8 @@ static void fresh_job(struct tare_job *job, const char *task) {
     unlink(job->logits);
 }
 
-static void launch(struct tare_outcome *outcome, const struct tare_job *job, const char *raw_line) {
+static void launch_once(struct tare_outcome *outcome, const struct tare_job *job,
+                        const char *raw_line) {
     char job_path[TARE_MAX_PATH], log_path[TARE_MAX_PATH];
     in_dir(job_path, dir, "job.json");
     in_dir(log_path, dir, "stderr.log");
@@ -74,6 +75,16 @@ static void launch(struct tare_outcome *outcome, const struct tare_job *job, con
         assert_int_equal(tare_supervise(outcome, &how, &err), TARE_OK);
     } else
         assert_int_equal(tare_launch_job(outcome, &how, job, &err), TARE_OK);
+}
+
+/* An engine whose clocks lie is void every time; an honest one can be, once, on a busy machine. */
+static void launch(struct tare_outcome *outcome, const struct tare_job *job, const char *raw_line) {
+    launch_once(outcome, job, raw_line);
+    for (int again = 0; again < 2 && outcome->state == TARE_STATE_VOID; again++) {
+        print_message("%s: %s; once more\n", engine, outcome->reason);
+        tare_outcome_free(outcome);
+        launch_once(outcome, job, raw_line);
+    }
 }
 
 static void must_be_ok(const struct tare_outcome *outcome) {
