@@ -100,6 +100,7 @@ static enum tare_status import(struct tare_work *work, struct tare_err *err) {
     snprintf(number, sizeof number, "%d", threads);
     tare_engine_setting("num_threads", number);
     tare_engine_setting("num_interop_threads", "1");
+    tare_engine_setting("flush_denormal", "on");
     tare_engine_setting("device", job->device);
     if (on_cuda)
         tare_engine_setting("tf32", "off");
