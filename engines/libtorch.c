@@ -11,6 +11,7 @@
 
 #include "tare/engine.h"
 #include "tare/environment.h"
+#include "tare/supervise.h"
 #include "tare/train.h"
 #include "torch_shim.h"
 
@@ -47,8 +48,13 @@ static enum tare_status open_libraries(struct tare_environment *environment, boo
 
 static enum tare_status open_shim(const struct tare_environment *environment,
                                   struct tare_err *err) {
-    /* The loader replaces $ORIGIN by the folder of this program. */
-    void *library = dlopen("$ORIGIN/tare-torch-shim.so", RTLD_NOW | RTLD_LOCAL);
+    char *shim = NULL;
+    if (tare_helper_find(&shim, "tare-torch-shim.so", NULL) != TARE_OK)
+        return tare_engine_skip(err, "make engines",
+                                "LibTorch's C++ half has not been built: no "
+                                "tare-torch-shim.so beside this program");
+    void *library = dlopen(shim, RTLD_NOW | RTLD_LOCAL);
+    free(shim);
     if (!library)
         return tare_engine_skip(err, "make engines", "LibTorch's C++ half cannot be opened: %s",
                                 dlerror());
@@ -100,6 +106,7 @@ static enum tare_status import(struct tare_work *work, struct tare_err *err) {
     snprintf(number, sizeof number, "%d", threads);
     tare_engine_setting("num_threads", number);
     tare_engine_setting("num_interop_threads", "1");
+    tare_engine_setting("flush_denormal", "on");
     tare_engine_setting("device", job->device);
     if (on_cuda)
         tare_engine_setting("tf32", "off");

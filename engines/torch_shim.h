@@ -45,7 +45,8 @@ struct torch_shim {
     int abi;             /* TORCH_SHIM_ABI */
     const char *version; /* of the LibTorch that the shim was compiled for */
 
-    /* threads: within an operation; 1 between operations. TF32 off. has_cuda: is a GPU there? */
+    /* threads: within an operation; 1 between operations. Denormals flushed to 0, TF32
+     * off. has_cuda: is a GPU there? */
     const char *(*start)(int threads, int *has_cuda);
 
     /* A net on the device, 0 the CPU, 1 the GPU; copies what it is given. */
