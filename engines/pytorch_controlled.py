@@ -51,7 +51,7 @@ class Indexed:
         self.model = make_model(work.layers, work.n_in).to(device)
         with torch.no_grad():
             for parameter, value in zip(self.model.parameters(), work.params.values()):
-                parameter.copy_(torch.from_numpy(value).T)  # Linear keeps (n_out, n_in)
+                parameter.copy_(torch.from_numpy(value.T))  # Linear keeps (n_out, n_in)
         if work.job.task == "train":
             self.images = torch.from_numpy(work.images).to(device)
             self.labels = torch.from_numpy(work.labels).long().to(device)
@@ -96,8 +96,6 @@ class Compiled(Indexed):
     def prepare(self, config):
         # A cache on disk would let the second run on a machine compile in no time.
         torch.compiler.config.force_disable_caches = True
-        # Without helper processes: there is one large kernel to compile, and they would outlive it.
-        torch._inductor.config.compile_threads = 1
         self.config = config
         parameters = dict(self.model.named_parameters())
         self.state = [{name: p.detach().clone() for name, p in parameters.items()}]
@@ -105,8 +103,14 @@ class Compiled(Indexed):
                        for _ in ("m", "v")]
         t = np.arange(1, self.work.steps + 1)[:, None]
         bias = 1 - np.power([[config.beta1, config.beta2]], t)  # in double, rounded once
-        self.bias = torch.from_numpy(bias.astype(np.float32)).to(self.device)  # (steps, 2)
-        self.compiled = torch.compile(self.steps, dynamic=False)
+        bias = torch.from_numpy(bias.astype(np.float32)).to(self.device)  # (steps, 2)
+        # A tensor for each step: a row picked inside would make the generated kernels of no two
+        # steps the same, and each would be compiled for itself.
+        self.rows = list(zip(self.order.unbind(), bias.unbind()))
+        # Values that are used twice are kept: by default the compiler computes the moments of step t
+        # anew from the gradients of all steps before it.
+        self.compiled = torch.compile(self.steps, dynamic=False,
+                                      options={"realize_reads_threshold": 1})
         self.cold = True
 
     def loss(self, parameters, x, labels):
@@ -120,22 +124,22 @@ class Compiled(Indexed):
         v = c.beta2 * v + (1 - c.beta2) * (g * g)
         return p - c.lr * (m / bias[0]) / (torch.sqrt(v / bias[1]) + c.epsilon), m, v
 
-    def steps(self, state, images, labels, order, bias):
-        """The state after len(order) steps, and each step's loss. order: (steps, batch)"""
+    def steps(self, state, images, labels, rows):
+        """The state after len(rows) steps, and each step's loss."""
         losses = []
-        for batch, bias_t in zip(order.unbind(), bias.unbind()):
+        for batch, bias in rows:
             p, m, v = state
             g, loss = torch.func.grad_and_value(self.loss)(p, images.index_select(0, batch),
                                                            labels.index_select(0, batch))
-            new = {name: self.updated(p[name], m[name], v[name], g[name], bias_t) for name in p}
+            new = {name: self.updated(p[name], m[name], v[name], g[name], bias) for name in p}
             state = [{name: new[name][i] for name in p} for i in range(3)]
             losses.append(loss)
-        return state, torch.stack(losses)
+        return state, losses
 
     def call(self, first, count):
         with torch.no_grad():
             return self.compiled(self.state, self.images, self.labels,
-                                 self.order[first:first + count], self.bias[first:first + count])
+                                 self.rows[first:first + count])
 
     def train(self, first, count):
         longest = self.work.job.range or self.work.steps_per_epoch
@@ -145,13 +149,13 @@ class Compiled(Indexed):
         losses, end = [], first + count
         while first < end:
             some = UNROLLED_STEPS if end - first >= UNROLLED_STEPS else 1
-            self.state, loss = self.call(first, some)
-            losses.append(loss)
+            self.state, their_losses = self.call(first, some)
+            losses += their_losses
             first += some
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
                 parameter.copy_(self.state[0][name])
-        return torch.cat(losses).tolist()
+        return torch.stack(losses).tolist()
 
 
 VARIANTS = {"": Indexed, "indexed": Indexed, "compile": Compiled}
