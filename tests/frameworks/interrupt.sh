@@ -5,7 +5,8 @@ cd "$(dirname "$0")/../.."
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 unset TARE_ENGINE_PATH
-build/tare compare --engines native,keras --runs 2 --epochs 2 --no-download --out "$scratch/r" \
+# A background job of a script ignores SIGINT; a terminal's program does not.
+env --default-signal=INT build/tare compare --engines native,keras --runs 2 --epochs 2 --no-download --out "$scratch/r" \
     >"$scratch/table" 2>"$scratch/messages" &
 tare=$!
 # until one training is recorded and the next engine is at work
