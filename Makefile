@@ -7,6 +7,7 @@
 #   make engines    environments of the frameworks, and the engines that need them
 #   make fuzz       libFuzzer over every parser (SECONDS=60 in all)
 #   make bench-harness   what the harness itself costs
+#   make bench-engines   are the controlled engines at their best; A/A runs of each (half an hour)
 #   make certify-long    every engine against the reference on 20 seeds: doc/certify-long.md
 #   make format clean clean-env install
 #
@@ -214,6 +215,10 @@ fuzz:
 .PHONY: certify-long
 certify-long: engines
 	@scripts/certify-long.sh $(BUILD)
+
+.PHONY: bench-engines
+bench-engines: engines
+	@scripts/bench-engines.sh $(BUILD)
 
 $(BUILD)/bench_%: $(BUILD)/obj/bench/%.o $(LIB)
 	@echo "  LINK $@"

@@ -43,10 +43,9 @@ static enum tare_status add_engines(struct tare_plan *plan, const struct options
                                  .threads = o->counts,
                                  .thread_counts = o->thread_counts};
     enum tare_status status = TARE_OK;
-    choice.usual_only = !o->engines && !o->track;
     for (size_t i = 0; !o->engines && i < known_count && status == TARE_OK; i++) {
-        bool wanted = o->track ? strcmp(known[i].track, o->track) == 0 : known[i].by_default;
-        if (wanted && strcmp(known[i].name, "null") != 0 && !plan_has(plan, known[i].name))
+        bool wanted = known[i].by_default && (!o->track || strcmp(known[i].track, o->track) == 0);
+        if (wanted && !plan_has(plan, known[i].name))
             status = tare_plan_add(plan, known[i].name, &choice, err);
     }
     char name[96];
@@ -321,7 +320,7 @@ static int run(int argc, char **argv, const struct cli_command *command) {
     size_t runs = SIZE_MAX, epochs = SIZE_MAX; /* not given: it depends on --quick */
     const struct cli_option options[] = {
         {"engines", CLI_TEXT, &o.engines, "LIST",
-         "of these engines: keras,pytorch,native,null (default: the first three)", 0},
+         "of these engines; NAME/VARIANT for one way (default: all but null)", 0},
         {"model", CLI_TEXT, &o.model, "SPEC", "another net: \"784 dense:128:relu dense:10\"", 0},
         {"data", CLI_TEXT, &o.data, "DIR",
          "your own data: IDX or .npy pairs, or a folder of images per class", 0},

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -372,6 +373,16 @@ static enum tare_status save(const struct tare_engine_ops *ops, const struct tar
     return status;
 }
 
+/* What the kernel says, after the launcher's sched_setaffinity. */
+static void tell_cpus_allowed(void) {
+    cpu_set_t allowed;
+    char count[16];
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+        return; /* more CPUs than the set has room for: not told */
+    snprintf(count, sizeof count, "%d", CPU_COUNT(&allowed));
+    tare_engine_setting("cpus_allowed", count);
+}
+
 static enum tare_status run(const struct tare_engine_ops *ops, struct tare_work *work,
                             struct tare_err *err) {
     const struct tare_job *job = &work->job;
@@ -380,6 +391,7 @@ static enum tare_status run(const struct tare_engine_ops *ops, struct tare_work 
         return tare_fail(err, TARE_USAGE, NULL, NULL, "unknown task \"%s\"", job->task);
     if (training && (!ops->train || !ops->weights))
         return tare_fail(err, TARE_USAGE, NULL, NULL, "this engine only infers");
+    tell_cpus_allowed();
     enum tare_status status = ops->import ? ops->import(work, err) : TARE_OK;
     if (status != TARE_OK)
         return status;

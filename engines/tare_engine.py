@@ -577,6 +577,8 @@ def main(engine):
     try:
         if problem:
             raise problem
+        # What the kernel says, after the launcher's sched_setaffinity.
+        protocol.setting("cpus_allowed", len(os.sched_getaffinity(0)))
         run(engine, job, protocol)
     except Skip as skip:
         import traceback

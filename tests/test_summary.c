@@ -74,7 +74,7 @@ static void test_complete(void **state) {
     assert_stat(keras->stats[TARE_PEAK_RSS_BYTES], 600 << 20, 600 << 20, 600 << 20, 6);
     assert_int_equal(keras->phase_count, 8);
     assert_string_equal(keras->metrics[0].name, "evaluate_accuracy");
-    assert_int_equal(keras->setting_count, 2);
+    assert_int_equal(keras->setting_count, 3);
     assert_int_equal(keras->code[1].statements, 3);
     assert_stat(native->stats[TARE_TRAIN_S], 6.9035, 6.901, 6.906, 6);
     assert_stat(native->stats[TARE_STEADY_S], 6.9025, 6.9, 6.905, 6);
@@ -306,6 +306,13 @@ static void add_job(struct tare_buf *text, size_t index, int run, const char *en
                     right ? right : "", right ? "\"" : "");
 }
 
+static void add_certificate(struct tare_buf *text, const char *engine) {
+    tare_buf_printf(text,
+                    "{\"record\":\"certificate\",\"engine\":\"%s\",\"state\":\"ok\","
+                    "\"max_ratio\":1.5}\n",
+                    engine);
+}
+
 static void assert_disagreement(const struct tare_summary *s, size_t i,
                                 const struct tare_disagreement *want) {
     const struct tare_disagreement *got = &s->disagreements[i];
@@ -338,6 +345,8 @@ static void test_disagreements(void **state) {
     add_job(&text, 4, 0, "keras", "tutorial", 5, 12, all);
     add_job(&text, 5, 1, "libtorch", "controlled", 1, 6, other_six);
     add_job(&text, 6, 1, "tensorflow", "controlled", 3, 11, eleven);
+    for (size_t i = 0; i < 4; i++)
+        add_certificate(&text, engines[i]);
     if (parse(&s, text.data, &err) != TARE_OK)
         fail_msg("%s: %s", err.where, err.what);
     /* Keras, row 0, is alone on its track; LibTorch has bits in run 1 only, native in run 0. */
@@ -347,7 +356,7 @@ static void test_disagreements(void **state) {
                         &(struct tare_disagreement){2, 3, 0, 12, 0, 6, 0.03125, true, false});
     assert_disagreement(&s, 2,
                         &(struct tare_disagreement){2, 4, 0, 12, 0, 6, 0.03125, true, false});
-    assert_disagreement(&s, 3, &(struct tare_disagreement){3, 4, 0, 12, 0, 0, 1, false, true});
+    assert_disagreement(&s, 3, &(struct tare_disagreement){3, 4, 0, 12, 0, 0, 1, false, false});
     tare_summary_free(&s);
     tare_buf_free(&text);
 }
@@ -483,16 +492,45 @@ static void test_names(void **state) {
     assert_string_equal(tare_measure_name(TARE_INFER_10000_S), "infer_10000_s");
 }
 
+static void assert_comparison(const struct tare_comparison *c, enum tare_comparison_kind kind,
+                              size_t fast, size_t slow, double ratio) {
+    assert_int_equal(c->kind, kind);
+    assert_int_equal(c->measure, TARE_TRAIN_S);
+    assert_true(c->fast == fast && c->slow == slow && c->apart);
+    assert_true(fabs(c->ratio.median - ratio) < 0.01);
+}
+
+/* Each framework speaks by the certified row that trained fastest: TensorFlow by xla-epoch, PyTorch
+ * by LibTorch; not by JAX and tare's engine, which weren't the same work. */
+static void test_best(void **state) {
+    (void)state;
+    struct tare_summary s;
+    summarise(&s, "controlled");
+    const bool best[] = {true, true, true, false, true, false, false, false};
+    for (size_t i = 0; i < s.row_count; i++) {
+        if (s.rows[i].best != best[i])
+            fail_msg("row %zu, %s", i, s.rows[i].engine);
+        assert_false(s.rows[i].same_but_threads);
+    }
+    const struct tare_comparison *last = &s.comparisons[s.comparison_count - 3];
+    assert_comparison(&last[0], TARE_COMPARE_TAUGHT, 2, 0, 12.80); /* 21.2 s of fit, 1.1 + 0.57 s */
+    assert_comparison(&last[1], TARE_COMPARE_TAUGHT, 4, 1, 11.07);
+    assert_comparison(&last[2], TARE_COMPARE_BEST, 2, 4, 1.52);
+    for (size_t i = 0; i + 3 < s.comparison_count; i++)
+        assert_int_equal(s.comparisons[i].kind, TARE_COMPARE_FASTEST);
+    tare_summary_free(&s);
+}
+
 /* Who is certified may rank; who isn't is told why; the last certificate of a cell is the one that
  * holds. */
 static void test_certificates(void **state) {
     (void)state;
     struct tare_summary s;
     summarise(&s, "controlled");
-    assert_int_equal(s.row_count, 6);
+    assert_int_equal(s.row_count, 8); /* two tutorials first */
     assert_true(s.complete);
-    const struct tare_row *epoch = &s.rows[0], *step = &s.rows[1], *libtorch = &s.rows[2];
-    const struct tare_row *jax = &s.rows[3], *keras = &s.rows[4], *native = &s.rows[5];
+    const struct tare_row *epoch = &s.rows[2], *step = &s.rows[3], *libtorch = &s.rows[4];
+    const struct tare_row *jax = &s.rows[5], *keras = &s.rows[6], *native = &s.rows[7];
     assert_string_equal(epoch->certificate, "ok");
     assert_true(epoch->certificate_ratio == 2.5);
     assert_string_equal(epoch->certificate_where, "weights after step 100");
@@ -514,13 +552,13 @@ static void test_certificates(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_complete),      cmocka_unit_test(test_ranking),
-        cmocka_unit_test(test_exports),       cmocka_unit_test(test_troubles),
-        cmocka_unit_test(test_interrupted),   cmocka_unit_test(test_certificates),
-        cmocka_unit_test(test_wrong_lines),   cmocka_unit_test(test_accepted_lines),
-        cmocka_unit_test(test_shuffled),      cmocka_unit_test(test_mutilated),
-        cmocka_unit_test(test_read_file),     cmocka_unit_test(test_names),
-        cmocka_unit_test(test_disagreements),
+        cmocka_unit_test(test_complete),       cmocka_unit_test(test_ranking),
+        cmocka_unit_test(test_exports),        cmocka_unit_test(test_troubles),
+        cmocka_unit_test(test_interrupted),    cmocka_unit_test(test_certificates),
+        cmocka_unit_test(test_best),           cmocka_unit_test(test_wrong_lines),
+        cmocka_unit_test(test_accepted_lines), cmocka_unit_test(test_shuffled),
+        cmocka_unit_test(test_mutilated),      cmocka_unit_test(test_read_file),
+        cmocka_unit_test(test_names),          cmocka_unit_test(test_disagreements),
     };
     return cmocka_run_group_tests_name("summary", tests, NULL, NULL);
 }

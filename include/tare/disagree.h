@@ -18,8 +18,8 @@ struct tare_disagreement {
     size_t only_a, only_b; /* images that only this one got right */
     double p;              /* tare_mcnemar of the two */
     bool apart;            /* p < TARE_MCNEMAR_LEVEL */
-    bool of_frameworks;    /* each row is the fastest in training of its framework on the track,
-                              and the frameworks are two: the pairs a report speaks about */
+    bool of_frameworks;    /* two frameworks, each by its best row: the pairs a report speaks about;
+                              of tare's own engine only the one with the fastest framework */
 };
 
 #endif

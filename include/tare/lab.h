@@ -35,7 +35,7 @@ struct tare_known_engine {
     const char *variant; /* "": the engine has only one way on this track */
     bool by_default;     /* part of `tare compare` without --engines */
     bool when_asked;     /* too slow to be run unless named, or with --variants all */
-    double process_s;    /* rough cost of a process, certificate included, and per trained image: */
+    double process_s;    /* rough cost of a process without its training, and per trained image: */
     double train_us;     /* on two 2.5 GHz cores at batch 32; for --dry-run's estimate only */
     const char *environment; /* the Python environment it needs, or NULL */
 };
@@ -69,7 +69,6 @@ struct tare_plan {
 /* What `tare compare` was asked for, beside the engines' names. */
 struct tare_choice {
     const char *track;  /* NULL: both */
-    bool usual_only;    /* cells that are by_default */
     bool all_variants;  /* also those that run only when asked */
     const char *device; /* NULL: "cpu"; the tutorials are on the CPU always */
     const int *threads; /* each cell once per count; NULL: plan->threads */

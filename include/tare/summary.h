@@ -19,129 +19,30 @@
 
 #include "tare/disagree.h"
 #include "tare/err.h"
-#include "tare/stats.h"
-#include "tare/supervise.h" /* enum tare_cell_state */
+#include "tare/row.h"
 
 #define TARE_MAX_SAMPLES_BYTES ((size_t)64 << 20) /* of one samples.jsonl */
 #define TARE_MAX_RUNS 1000
 #define TARE_MAX_JOBS 20000
 
-/* In the order of the report. Rows of two tracks are never compared with each other. */
-#define TARE_TRACK_LIST(X)                                                                         \
-    X(TUTORIAL, "tutorial")     /* as each framework teaches it */                                 \
-    X(CONTROLLED, "controlled") /* same weights, order, constants and threads */                   \
-    X(HARNESS, "harness")       /* the null engine: what tare itself costs */                      \
-    X(DEPLOYMENT, "deployment") /* runtimes that run an exported file; joined to its row */
-enum tare_track {
-#define X(id, name) TARE_TRACK_##id,
-    TARE_TRACK_LIST(X)
+/* What is compared with what. */
+#define TARE_COMPARISON_KIND_LIST(X)                                                               \
+    X(FASTEST, "fastest") /* a row with the fastest of its track */                                \
+    X(TAUGHT, "taught")   /* a framework's tutorial with its best on the controlled track */       \
+    X(BEST, "best")       /* two frameworks at their best on the controlled track */
+enum tare_comparison_kind {
+#define X(id, name) TARE_COMPARE_##id,
+    TARE_COMPARISON_KIND_LIST(X)
 #undef X
 };
 
-/* A framework measured here, tare's own engine, the null engine, or somebody else's figure. */
-#define TARE_ORIGIN_LIST(X)                                                                        \
-    X(LIVE, "live") X(NATIVE, "native") X(HARNESS, "harness") X(QUOTED, "quoted")
-enum tare_origin {
-#define X(id, name) TARE_ORIGIN_##id,
-    TARE_ORIGIN_LIST(X)
-#undef X
-};
-
-/* Every statistic of a row: id, its key in report.json and column in report.csv. */
-#define TARE_MEASURE_LIST(X)                                                                       \
-    X(TRAIN_S, "train_s")           /* first step to final weights */                              \
-    X(STEADY_S, "steady_s")         /* train_s less the first step, where that was timed apart */  \
-    X(FIRST_STEP_S, "first_step_s") /* compilation included */                                     \
-    X(ACCURACY, "accuracy")         /* fraction; graded by tare */                                 \
-    X(INFER_10000_S, "infer_10000_s") /* the whole test set in one call, warm */                   \
-    X(INFER_ONE_S, "infer_one_s")     /* one image, warm */                                        \
-    X(INFER_FIRST_S, "infer_first_s") /* the first call */                                         \
-    X(STARTUP_S, "startup_s")         /* process start and import */                               \
-    X(IMPORT_S, "import_s")                                                                        \
-    X(PROCESS_S, "process_s") /* exec to bye */                                                    \
-    X(PEAK_RSS_BYTES, "peak_rss_bytes")                                                            \
-    X(CPU_OVER_WALL, "cpu_over_wall") /* CPU time over wall time of the process */                 \
-    X(LAST_LOSS, "last_loss")         /* mean training loss of the last epoch, nats */
-enum tare_measure {
-#define X(id, name) TARE_##id,
-    TARE_MEASURE_LIST(X)
-#undef X
-        TARE_MEASURE_COUNT
-};
-
-struct tare_named_stat {
-    const char *name;
-    struct tare_stat stat;
-};
-struct tare_call { /* one way to infer, seconds per call */
-    const char *call;
-    size_t batch;
-    bool first;
-    struct tare_stat seconds;
-};
-struct tare_setting {
-    const char *name, *value;
-};
-struct tare_user_code {
-    const char *name; /* "train", "export" */
-    size_t lines, statements;
-};
-struct tare_check { /* an exported file run over the test set by a runtime */
-    const char *runtime, *version, *fix, *reproduce, *dir;
-    const char *reason; /* of state */
-    enum tare_cell_state state;
-    struct tare_stat accuracy, infer_all_s;
-    double wilson_lo, wilson_hi; /* of the median accuracy */
-    double max_abs_diff;         /* largest over the runs, of a logit; NaN when not compared */
-    double changed_answers;      /* largest over the runs; NaN when not compared */
-};
-struct tare_export {
-    const char *format, *exporter;
-    const char *path; /* of the first run; relative to the results folder */
-    size_t files, bytes;
-    struct tare_stat seconds;
-    struct tare_check *checks;
-    size_t check_count;
-};
-
-struct tare_row {
-    const char *engine, *variant, *device, *version;
-    enum tare_track track;
-    enum tare_origin origin;
-    size_t threads, batch;
-    enum tare_cell_state state;
-    const char *reason, *fix, *reproduce; /* of the first job in that state; reason counts them */
-    const char *dir;                      /* of the first run; "" when there is none */
-    size_t runs_done;                     /* jobs found in the samples, whatever became of them */
-    bool complete;                        /* as many as planned, or given up on: skipped, failed */
-    struct tare_stat stats[TARE_MEASURE_COUNT]; /* over the runs that measured something */
-    size_t correct, total;                      /* of total: the median accuracy, rounded */
-    double wilson_lo, wilson_hi;                /* its 95 % interval over images */
-    const char *infer_call;                     /* the call behind infer_10000_s and infer_one_s */
-    struct tare_named_stat *phases, *metrics;   /* seconds; what the framework itself reports */
-    size_t phase_count, metric_count;
-    struct tare_call *calls;
-    size_t call_count;
-    struct tare_setting *settings;
-    size_t setting_count;
-    struct tare_export *exports;
-    size_t export_count;
-    struct tare_user_code *code;
-    size_t code_count;
-    const char *certificate;       /* controlled track: "ok", "not-same-work", "not-checked" */
-    double certificate_ratio;      /* largest, to the spread of float32 references; NaN: none */
-    const char *certificate_where; /* the checkpoint of that ratio */
-
-    size_t rank;          /* from 1, shared where neighbours can't be told apart; 0: unranked */
-    const char *unranked; /* why, when rank is 0 */
-};
-
-/* slow took `ratio` times as long as fast, the row with the lowest median of its track, by the
- * median of paired runs; made only of rows that may be ranked. */
+/* slow took `ratio` times as long as fast, by the median of paired runs (fast has the lower
+ * median); made only of rows that may be ranked. */
 struct tare_comparison {
+    enum tare_comparison_kind kind;
     enum tare_measure measure; /* TARE_TRAIN_S, TARE_INFER_10000_S or TARE_INFER_ONE_S */
-    enum tare_track track;
-    size_t fast, slow; /* indices into rows */
+    enum tare_track track;     /* slow's */
+    size_t fast, slow;         /* indices into rows */
     struct tare_stat ratio;
     bool apart; /* the interval excludes 1 */
 };
@@ -192,13 +93,6 @@ void tare_summary_free(struct tare_summary *summary);
 /* Rows and runtime checks that are not ok or not complete: 0: all that was asked for was done. */
 size_t tare_summary_failures(const struct tare_summary *summary);
 
-const char *tare_track_name(enum tare_track track);
-const char *tare_origin_name(enum tare_origin origin);
-const char *tare_measure_name(enum tare_measure measure);
-/* An engine's name in a report ("keras" → "Keras"), whose it is ("TensorFlow"), where its numbers
- * come from; an unknown name is its own title and framework. */
-const char *tare_engine_title(const char *engine);
-const char *tare_engine_framework(const char *engine);
-enum tare_origin tare_engine_origin(const char *engine);
+const char *tare_comparison_kind_name(enum tare_comparison_kind kind);
 
 #endif

@@ -5,8 +5,9 @@
  * same images again in another run are no new ones. */
 #include "lab/disagree.h"
 
-#include <math.h>
 #include <string.h>
+
+#include "lab/best.h"
 
 static size_t bits_in(unsigned byte) {
     return (size_t)__builtin_popcount(byte);
@@ -23,26 +24,10 @@ static void count(struct tare_disagreement *d, const struct tare_job_record *a,
     d->apart = d->p < TARE_MCNEMAR_LEVEL;
 }
 
-static bool same_framework(const struct tare_row *a, const struct tare_row *b) {
-    return strcmp(tare_engine_framework(a->engine), tare_engine_framework(b->engine)) == 0;
-}
-
+/* Of the controlled track only what is certified: the sentence will say "the same work". */
 static bool may_be_compared(const struct tare_row *row) {
-    return row->origin != TARE_ORIGIN_HARNESS && row->state == TARE_STATE_OK && row->total > 0;
-}
-
-/* No other row of its framework on its track trained faster; of equals it is the first. */
-static bool is_fastest(const struct tare_summary *summary, size_t i) {
-    const struct tare_row *row = &summary->rows[i];
-    double mine = row->stats[TARE_TRAIN_S].median;
-    for (size_t j = 0; j < summary->row_count; j++) {
-        const struct tare_row *other = &summary->rows[j];
-        double theirs = other->stats[TARE_TRAIN_S].median;
-        if (j != i && other->track == row->track && may_be_compared(other) &&
-            same_framework(other, row) && (theirs < mine || (j < i && !(mine < theirs))))
-            return false;
-    }
-    return true;
+    return row->origin != TARE_ORIGIN_HARNESS && row->state == TARE_STATE_OK && row->total > 0 &&
+           (row->track != TARE_TRACK_CONTROLLED || strcmp(row->certificate, "ok") == 0);
 }
 
 static void compare(struct tare_summary *summary, size_t a, size_t b,
@@ -55,8 +40,7 @@ static void compare(struct tare_summary *summary, size_t a, size_t b,
         struct tare_disagreement *d = &summary->disagreements[summary->disagreement_count++];
         *d = (struct tare_disagreement){.a = a, .b = b, .run = r};
         count(d, x, y);
-        d->of_frameworks = !same_framework(&summary->rows[a], &summary->rows[b]) &&
-                           is_fastest(summary, a) && is_fastest(summary, b);
+        d->of_frameworks = tare_speaks_for(summary, a, b);
         return;
     }
 }

@@ -3,11 +3,9 @@
 #ifndef TARE_LAB_RANK_H
 #define TARE_LAB_RANK_H
 
-#include "lab/read_samples.h"
+#include "lab/pairs.h"
 
-/* Fills rank, unranked and the comparisons of a summary whose rows are complete. by_run[i · runs +
- * r] is row i's job of run r, or NULL. */
-void tare_rank_rows(struct tare_summary *summary, const struct tare_job_record *const *by_run,
-                    struct tare_memory *memory);
+/* Fills rank, unranked and the comparisons of a summary whose best rows are marked. */
+void tare_rank_rows(const struct tare_pairs *pairs, struct tare_memory *memory);
 
 #endif

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "lab/attach.h"
+#include "lab/best.h"
 #include "lab/disagree.h"
 #include "lab/rank.h"
 #include "tare/buf.h"
@@ -24,6 +25,16 @@ static const char *const measure_names[] = {
     TARE_MEASURE_LIST(X)
 #undef X
 };
+
+static const char *const comparison_kind_names[] = {
+#define X(id, name) name,
+    TARE_COMPARISON_KIND_LIST(X)
+#undef X
+};
+
+const char *tare_comparison_kind_name(enum tare_comparison_kind kind) {
+    return comparison_kind_names[kind];
+}
 
 const char *tare_measure_name(enum tare_measure measure) {
     return measure_names[measure];
@@ -71,6 +82,13 @@ static void make_rows(struct tare_summary *summary, const struct tare_samples *s
             summary->harness_count += cell->track == TARE_TRACK_HARNESS;
         }
     summary->row_count = count - summary->harness_count;
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < count; j++) {
+            struct tare_sample_cell other = *cells[j];
+            other.threads = cells[i]->threads;
+            if (cells[j]->threads != cells[i]->threads && same_cell(cells[i], &other))
+                summary->rows[i].same_but_threads = true;
+        }
 }
 
 /* Puts every training job at its row and run. */
@@ -259,7 +277,13 @@ static enum tare_status build(struct tare_summary *summary, struct tare_samples 
         tare_attach_exports(row, &by_run[i * runs], samples, memory);
     }
     fill_harness(summary);
-    tare_rank_rows(summary, by_run, memory);
+    struct tare_pairs pairs = {.summary = summary,
+                               .by_run = by_run,
+                               .runs = runs,
+                               .a = tare_memory_take(memory, runs, sizeof *pairs.a),
+                               .b = tare_memory_take(memory, runs, sizeof *pairs.b)};
+    tare_mark_best(summary);
+    tare_rank_rows(&pairs, memory);
     tare_disagree_rows(summary, by_run, memory);
     return TARE_OK;
 }

@@ -26,6 +26,16 @@ static void put_ratio(struct tare_buf *out, struct tare_stat ratio) {
     tare_buf_printf(out, ", %zu paired runs", ratio.n);
 }
 
+/* A row, or the framework that it speaks for: "PyTorch (LibTorch)". */
+static void put_speaker(struct tare_buf *out, const struct tare_comparison *c,
+                        const struct tare_row *row) {
+    bool framework = c->kind == TARE_COMPARE_BEST && row->origin == TARE_ORIGIN_LIVE;
+    if (framework)
+        tare_buf_printf(out, "%s (", tare_engine_framework(row->engine));
+    tare_put_engine(out, row);
+    tare_buf_puts(out, framework ? ")" : "");
+}
+
 /* What was compared: after "X was 1.3 times faster than Y " or "X and Y can't be told apart ". */
 static void put_subject(struct tare_buf *out, const struct tare_comparison *c,
                         const struct tare_summary *summary) {
@@ -44,15 +54,16 @@ static void put_subject(struct tare_buf *out, const struct tare_comparison *c,
     tare_buf_printf(out, " (%s against %s)", fast->infer_call, slow->infer_call);
 }
 
+/* Two rows of a track: which was faster. */
 static void answer_comparison(struct tare_document *document, const struct tare_comparison *c,
                               const struct tare_summary *summary) {
-    const struct tare_row *fast = &summary->rows[c->fast], *slow = &summary->rows[c->slow];
     struct tare_buf *out = tare_document_add(document, TARE_BLOCK_PARAGRAPH);
+    const struct tare_row *fast = &summary->rows[c->fast], *slow = &summary->rows[c->slow];
     tare_buf_printf(out, "%s, ", track_phrase(c->track));
-    tare_put_engine(out, fast);
+    put_speaker(out, c, fast);
     if (!c->apart) {
         tare_buf_puts(out, " and ");
-        tare_put_engine(out, slow);
+        put_speaker(out, c, slow);
         tare_buf_puts(out, " can't be told apart ");
         put_subject(out, c, summary);
         tare_buf_puts(out, ": the ratio of their times is ");
@@ -62,7 +73,7 @@ static void answer_comparison(struct tare_document *document, const struct tare_
         tare_buf_puts(out, c->measure == TARE_TRAIN_S ? " trained " : " was ");
         tare_put_times(out, c->ratio.median);
         tare_buf_puts(out, " times faster than ");
-        tare_put_engine(out, slow);
+        put_speaker(out, c, slow);
         if (c->measure != TARE_TRAIN_S) {
             tare_buf_puts(out, " ");
             put_subject(out, c, summary);
@@ -73,13 +84,66 @@ static void answer_comparison(struct tare_document *document, const struct tare_
     tare_buf_puts(out, ").");
 }
 
-/* "As taught: Keras 21.73 s, 97.32 %; …": what was measured, where nothing may be compared. */
+/* A framework's tutorial, and its best on the controlled track. */
+static void answer_taught(struct tare_document *document, const struct tare_comparison *c,
+                          const struct tare_summary *summary) {
+    const struct tare_row *fast = &summary->rows[c->fast], *slow = &summary->rows[c->slow];
+    bool taught_is_slow = slow->track == TARE_TRACK_TUTORIAL;
+    const struct tare_row *taught = taught_is_slow ? slow : fast;
+    const struct tare_row *best = taught_is_slow ? fast : slow;
+    struct tare_buf *out = tare_document_add(document, TARE_BLOCK_PARAGRAPH);
+    tare_buf_printf(out, "%s trained in ", tare_engine_framework(taught->engine));
+    tare_put_seconds(out, taught->stats[TARE_TRAIN_S].median);
+    tare_buf_puts(out, " as taught (");
+    tare_put_engine(out, taught);
+    tare_buf_puts(out, "), and in ");
+    tare_put_seconds(out, best->stats[TARE_TRAIN_S].median);
+    tare_buf_puts(out, " at its best (");
+    tare_put_engine(out, best);
+    tare_buf_puts(out, "; ");
+    tare_put_seconds(out, best->stats[TARE_FIRST_STEP_S].median);
+    tare_buf_puts(out, " of it the first step, compilation included): ");
+    if (!c->apart)
+        tare_buf_puts(out, "the two can't be told apart, ");
+    tare_put_times(out, c->ratio.median);
+    tare_buf_printf(out, " times as %s (", taught_is_slow ? "fast" : "slow");
+    put_ratio(out, c->ratio);
+    tare_buf_puts(out, ").");
+}
+
+/* The tutorials are few, and each is compared with the fastest, in training and inference. The
+ * controlled track has many rows: here its frameworks speak, each by its best; its table has the
+ * rest. */
+static void answer_track(struct tare_document *document, const struct tare_summary *summary,
+                         enum tare_track track) {
+    for (size_t i = 0; i < summary->comparison_count; i++) {
+        const struct tare_comparison *c = &summary->comparisons[i];
+        switch (c->kind) {
+        case TARE_COMPARE_FASTEST:
+            if (track == TARE_TRACK_TUTORIAL && c->track == track)
+                answer_comparison(document, c, summary);
+            break;
+        case TARE_COMPARE_TAUGHT:
+            if (track == TARE_TRACK_CONTROLLED)
+                answer_taught(document, c, summary);
+            break;
+        case TARE_COMPARE_BEST:
+            if (c->track == track)
+                answer_comparison(document, c, summary);
+            break;
+        }
+    }
+}
+
+/* "As taught: Keras trained in 21.73 s to 97.32 %; …". Of the controlled track, each framework's
+ * best. */
 static void answer_plainly(struct tare_document *document, const struct tare_summary *summary,
                            enum tare_track track) {
     struct tare_buf *out = NULL;
     for (size_t i = 0; i < summary->row_count; i++) {
         const struct tare_row *row = &summary->rows[i];
-        if (row->track != track || row->stats[TARE_TRAIN_S].n == 0)
+        if (row->track != track || row->stats[TARE_TRAIN_S].n == 0 ||
+            (track == TARE_TRACK_CONTROLLED && !row->best))
             continue;
         if (out == NULL) {
             out = tare_document_add(document, TARE_BLOCK_PARAGRAPH);
@@ -102,11 +166,7 @@ static void answer_plainly(struct tare_document *document, const struct tare_sum
 void tare_content_answers(struct tare_document *document, const struct tare_summary *summary) {
     const enum tare_track tracks[] = {TARE_TRACK_TUTORIAL, TARE_TRACK_CONTROLLED};
     for (size_t t = 0; t < sizeof tracks / sizeof *tracks; t++) {
-        for (size_t i = 0; i < summary->comparison_count; i++)
-            if (summary->comparisons[i].track == tracks[t] &&
-                (tracks[t] == TARE_TRACK_TUTORIAL ||
-                 summary->comparisons[i].measure == TARE_TRAIN_S))
-                answer_comparison(document, &summary->comparisons[i], summary);
+        answer_track(document, summary, tracks[t]);
         answer_plainly(document, summary, tracks[t]);
     }
     size_t runs = summary->experiment.plan.runs;
@@ -234,6 +294,23 @@ void tare_content_limits(struct tare_document *document, const struct tare_summa
 /* ---- all of it ----------------------------------------------------------------------------------
  */
 
+/* ", 2 threads, ", or ", 1 and 2 threads, " where rows differ. */
+static void put_threads(struct tare_buf *out, const struct tare_summary *summary) {
+    size_t last = 0;
+    const char *before = ", ";
+    for (size_t i = 0; i < summary->row_count; i++) {
+        size_t j = 0;
+        while (summary->rows[j].threads != summary->rows[i].threads)
+            j++;
+        if (j < i)
+            continue;
+        last = summary->rows[i].threads;
+        tare_buf_printf(out, "%s%zu", before, last);
+        before = " and ";
+    }
+    tare_buf_printf(out, " thread%s, ", last == 1 ? "" : "s");
+}
+
 static void say_head(struct tare_document *document, const struct tare_summary *summary) {
     const struct tare_experiment *e = &summary->experiment;
     tare_document_say(document, TARE_BLOCK_TITLE, "%s: %s", e->dataset.title, e->plan.model);
@@ -245,7 +322,7 @@ static void say_head(struct tare_document *document, const struct tare_summary *
         tare_buf_puts(out, " with learning rate ");
         tare_put_number(out, 'g', 6, e->plan.lr);
     }
-    tare_buf_printf(out, ", %zu thread%s, ", e->plan.threads, e->plan.threads == 1 ? "" : "s");
+    put_threads(out, summary);
     tare_put_count(out, e->dataset.train);
     tare_buf_puts(out, " training and ");
     tare_put_count(out, e->dataset.test);

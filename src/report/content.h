@@ -7,10 +7,19 @@
 void tare_content_answers(struct tare_document *document, const struct tare_summary *summary);
 void tare_content_tables(struct tare_document *document, const struct tare_summary *summary,
                          enum tare_detail detail);
+void tare_content_resources(struct tare_document *document, const struct tare_summary *summary);
+void tare_content_threads(struct tare_document *document, const struct tare_summary *summary);
+void tare_content_user_code(struct tare_document *document, const struct tare_summary *summary);
+void tare_content_settings(struct tare_document *document, const struct tare_summary *summary);
 void tare_content_disagreements(struct tare_document *document, const struct tare_summary *summary,
                                 enum tare_detail detail);
 void tare_content_problems(struct tare_document *document, const struct tare_summary *summary);
 void tare_content_limits(struct tare_document *document, const struct tare_summary *summary,
                          enum tare_detail detail);
+
+/* A table's next cell: a text, a statistic in seconds, an engine's name. */
+void tare_cell_text(struct tare_document *document, const char *text);
+void tare_cell_seconds(struct tare_document *document, struct tare_stat stat);
+void tare_cell_engine(struct tare_document *document, const struct tare_row *row);
 
 #endif

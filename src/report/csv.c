@@ -95,7 +95,8 @@ static void header(struct csv *csv) {
 
 static struct tare_stat ratio_of(const struct tare_summary *summary, size_t row) {
     for (size_t i = 0; i < summary->comparison_count; i++)
-        if (summary->comparisons[i].measure == TARE_TRAIN_S && summary->comparisons[i].slow == row)
+        if (summary->comparisons[i].kind == TARE_COMPARE_FASTEST &&
+            summary->comparisons[i].measure == TARE_TRAIN_S && summary->comparisons[i].slow == row)
             return summary->comparisons[i].ratio;
     return tare_median_interval(NULL, 0);
 }

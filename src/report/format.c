@@ -168,4 +168,6 @@ void tare_put_engine(struct tare_buf *buf, const struct tare_row *row) {
         tare_buf_printf(buf, "/%s", row->variant);
     if (strcmp(row->device, "cpu") != 0)
         tare_buf_printf(buf, " on %s", row->device);
+    if (row->same_but_threads)
+        tare_buf_printf(buf, " (%zu thread%s)", row->threads, row->threads == 1 ? "" : "s");
 }

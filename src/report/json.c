@@ -155,6 +155,7 @@ static void put_row(struct tare_json *json, const struct tare_row *row) {
     tare_json_count(json, "batch", row->batch);
     tare_json_count(json, "runs_done", row->runs_done);
     tare_json_flag(json, "complete", row->complete);
+    tare_json_flag(json, "best", row->best);
     tare_json_count(json, "rank", row->rank);
     tare_json_text(json, "unranked", row->unranked);
     for (size_t m = 0; m < TARE_MEASURE_COUNT; m++)
@@ -185,6 +186,7 @@ static void put_comparisons(struct tare_json *json, const struct tare_summary *s
     for (size_t i = 0; i < summary->comparison_count; i++) {
         const struct tare_comparison *c = &summary->comparisons[i];
         tare_json_open(json, NULL, '{');
+        tare_json_text(json, "kind", tare_comparison_kind_name(c->kind));
         tare_json_text(json, "track", tare_track_name(c->track));
         tare_json_text(json, "measure", tare_measure_name(c->measure));
         tare_json_text(json, "fast", summary->rows[c->fast].engine);

@@ -5,15 +5,15 @@
 #include "report/content.h"
 #include "report/quoted.h"
 
-static void cell_text(struct tare_document *document, const char *text) {
+void tare_cell_text(struct tare_document *document, const char *text) {
     tare_buf_puts(tare_document_cell(document), text);
 }
 
-static void cell_seconds(struct tare_document *document, struct tare_stat stat) {
+void tare_cell_seconds(struct tare_document *document, struct tare_stat stat) {
     tare_put_seconds_stat(tare_document_cell(document), stat);
 }
 
-static void cell_engine(struct tare_document *document, const struct tare_row *row) {
+void tare_cell_engine(struct tare_document *document, const struct tare_row *row) {
     tare_put_engine(tare_document_cell(document), row);
 }
 
@@ -23,7 +23,7 @@ static void cell_ratio(struct tare_document *document, const struct tare_summary
     struct tare_buf *out = tare_document_cell(document);
     for (size_t i = 0; i < summary->comparison_count; i++) {
         const struct tare_comparison *c = &summary->comparisons[i];
-        if (c->measure != TARE_TRAIN_S || c->slow != row)
+        if (c->kind != TARE_COMPARE_FASTEST || c->measure != TARE_TRAIN_S || c->slow != row)
             continue;
         tare_put_times(out, c->ratio.median);
         tare_buf_puts(out, " (");
@@ -37,9 +37,9 @@ static void cell_ratio(struct tare_document *document, const struct tare_summary
 }
 
 static void cell_state(struct tare_document *document, const struct tare_row *row) {
-    cell_text(document, row->state == TARE_STATE_OK && !row->complete
-                            ? "incomplete"
-                            : tare_state_name(row->state));
+    tare_cell_text(document, row->state == TARE_STATE_OK && !row->complete
+                                 ? "incomplete"
+                                 : tare_state_name(row->state));
 }
 
 /* "ok, 2.3": the largest ratio to the spread of float32 references, of which 10 is the limit; or
@@ -57,26 +57,38 @@ static void cell_certificate(struct tare_document *document, const struct tare_r
     }
 }
 
+static bool is_best_of_several(const struct tare_summary *summary, size_t row) {
+    const struct tare_row *rows = summary->rows;
+    for (size_t i = 0; rows[row].best && i < summary->row_count; i++)
+        if (i != row && rows[i].track == rows[row].track &&
+            strcmp(tare_engine_framework(rows[i].engine),
+                   tare_engine_framework(rows[row].engine)) == 0)
+            return true;
+    return false;
+}
+
 static void training_row(struct tare_document *document, const struct tare_summary *summary,
                          size_t i) {
     const struct tare_row *row = &summary->rows[i];
     if (row->rank > 0)
         tare_buf_printf(tare_document_cell(document), "%zu", row->rank);
     else
-        cell_text(document, "–");
+        tare_cell_text(document, "–");
     struct tare_buf *engine = tare_document_cell(document);
     tare_put_engine(engine, row);
     tare_buf_printf(engine, "%s%s", row->version[0] != '\0' ? " " : "", row->version);
     bool controlled = row->track == TARE_TRACK_CONTROLLED;
+    if (controlled && is_best_of_several(summary, i))
+        tare_buf_printf(engine, ", %s's best", tare_engine_framework(row->engine));
     if (controlled) {
         cell_certificate(document, row);
     } else {
-        cell_text(document, tare_origin_name(row->origin));
+        tare_cell_text(document, tare_origin_name(row->origin));
         cell_state(document, row);
     }
-    cell_seconds(document, row->stats[TARE_TRAIN_S]);
+    tare_cell_seconds(document, row->stats[TARE_TRAIN_S]);
     if (controlled) {
-        cell_seconds(document, row->stats[TARE_STEADY_S]);
+        tare_cell_seconds(document, row->stats[TARE_STEADY_S]);
         tare_put_seconds(tare_document_cell(document), row->stats[TARE_FIRST_STEP_S].median);
     }
     cell_ratio(document, summary, i);
@@ -116,12 +128,12 @@ static void overview(struct tare_document *document, const struct tare_summary *
                         "llrrrrrrl");
     for (size_t i = 0; i < summary->row_count; i++) {
         const struct tare_row *row = &summary->rows[i];
-        cell_engine(document, row);
-        cell_text(document, tare_track_name(row->track));
+        tare_cell_engine(document, row);
+        tare_cell_text(document, tare_track_name(row->track));
         if (row->state == TARE_STATE_OK || row->stats[TARE_TRAIN_S].n > 0)
             tare_put_seconds(tare_document_cell(document), row->stats[TARE_TRAIN_S].median);
         else
-            cell_text(document, tare_state_name(row->state));
+            tare_cell_text(document, tare_state_name(row->state));
         struct tare_buf *accuracy = tare_document_cell(document);
         tare_put_percent_stat(accuracy,
                               (struct tare_stat){.median = row->stats[TARE_ACCURACY].median});
@@ -217,12 +229,12 @@ static void inference_row(struct tare_document *document, const struct tare_row 
         else if (c->batch == 1)
             one = c->seconds;
     }
-    cell_engine(document, row);
-    cell_text(document, tare_track_name(row->track));
-    cell_text(document, call);
-    cell_seconds(document, all);
-    cell_seconds(document, one);
-    cell_seconds(document, first);
+    tare_cell_engine(document, row);
+    tare_cell_text(document, tare_track_name(row->track));
+    tare_cell_text(document, call);
+    tare_cell_seconds(document, all);
+    tare_cell_seconds(document, one);
+    tare_cell_seconds(document, first);
 }
 
 static void inference(struct tare_document *document, const struct tare_summary *summary) {
@@ -247,32 +259,9 @@ static void inference(struct tare_document *document, const struct tare_summary 
                        "apart. The first call listed of an engine is the one compared.");
 }
 
-static void resources(struct tare_document *document, const struct tare_summary *summary) {
-    tare_document_say(document, TARE_BLOCK_HEADING, "Start-up, memory and where the time goes");
-    tare_document_table(document, "engine|track|start-up|peak memory|CPUs used|phases, medians",
-                        "llrrrl");
-    for (size_t i = 0; i < summary->row_count; i++) {
-        const struct tare_row *row = &summary->rows[i];
-        cell_engine(document, row);
-        cell_text(document, tare_track_name(row->track));
-        cell_seconds(document, row->stats[TARE_STARTUP_S]);
-        tare_put_bytes(tare_document_cell(document), row->stats[TARE_PEAK_RSS_BYTES].median);
-        tare_put_number(tare_document_cell(document), 'f', 2,
-                        row->stats[TARE_CPU_OVER_WALL].median);
-        struct tare_buf *out = tare_document_cell(document);
-        for (size_t p = 0; p < row->phase_count; p++) {
-            tare_buf_printf(out, "%s%s ", p > 0 ? ", " : "", row->phases[p].name);
-            tare_put_seconds(out, row->phases[p].stat.median);
-        }
-    }
-    tare_document_say(document, TARE_BLOCK_PARAGRAPH,
-                      "Start-up is process start and import. CPUs used is CPU time over wall time "
-                      "of the whole process.");
-}
-
 static void export_row(struct tare_document *document, const struct tare_row *row,
                        const struct tare_export *e, const struct tare_check *check) {
-    cell_engine(document, row);
+    tare_cell_engine(document, row);
     struct tare_buf *file = tare_document_cell(document);
     tare_buf_printf(file, ".%s", e->format);
     if (e->files > 1)
@@ -280,13 +269,13 @@ static void export_row(struct tare_document *document, const struct tare_row *ro
     if (e->files > 0)
         tare_put_bytes(tare_document_cell(document), (double)e->bytes);
     else
-        cell_text(document, "–");
-    cell_seconds(document, e->seconds);
+        tare_cell_text(document, "–");
+    tare_cell_seconds(document, e->seconds);
     struct tare_buf *runtime = tare_document_cell(document);
     if (check == NULL) {
         tare_buf_puts(runtime, "not run");
         for (int i = 0; i < 3; i++)
-            cell_text(document, "–");
+            tare_cell_text(document, "–");
         return;
     }
     tare_buf_printf(runtime, "%s %s", tare_engine_title(check->runtime), check->version);
@@ -324,48 +313,6 @@ static void deployment(struct tare_document *document, const struct tare_summary
                       "the test set, the largest over the runs.");
 }
 
-static void user_code(struct tare_document *document, const struct tare_summary *summary) {
-    size_t count = 0;
-    for (size_t i = 0; i < summary->row_count; i++)
-        count += summary->rows[i].code_count;
-    if (count == 0)
-        return;
-    tare_document_say(document, TARE_BLOCK_HEADING, "Code a user writes");
-    tare_document_table(document, "engine|for|lines|statements", "llrr");
-    for (size_t i = 0; i < summary->row_count; i++)
-        for (size_t c = 0; c < summary->rows[i].code_count; c++) {
-            const struct tare_user_code *code = &summary->rows[i].code[c];
-            cell_engine(document, &summary->rows[i]);
-            cell_text(document, code->name);
-            tare_buf_printf(tare_document_cell(document), "%zu", code->lines);
-            tare_buf_printf(tare_document_cell(document), "%zu", code->statements);
-        }
-}
-
-static void settings(struct tare_document *document, const struct tare_summary *summary) {
-    tare_document_say(document, TARE_BLOCK_HEADING, "Settings, and what the framework itself says");
-    tare_document_table(document, "engine|track|settings|its own metrics (not ranked)", "llll");
-    for (size_t i = 0; i < summary->row_count; i++) {
-        const struct tare_row *row = &summary->rows[i];
-        cell_engine(document, row);
-        cell_text(document, tare_track_name(row->track));
-        struct tare_buf *out = tare_document_cell(document);
-        tare_buf_printf(out, "CPUs allowed=%zu", row->threads);
-        for (size_t s = 0; s < row->setting_count; s++)
-            tare_buf_printf(out, ", %s=%s", row->settings[s].name, row->settings[s].value);
-        out = tare_document_cell(document);
-        for (size_t m = 0; m < row->metric_count; m++) {
-            tare_buf_printf(out, "%s%s=", m > 0 ? ", " : "", row->metrics[m].name);
-            tare_put_number(out, 'g', 4, row->metrics[m].stat.median);
-        }
-        if (row->stats[TARE_LAST_LOSS].n > 0) {
-            tare_buf_puts(out,
-                          row->metric_count > 0 ? ", last epoch's loss=" : "last epoch's loss=");
-            tare_put_number(out, 'g', 4, row->stats[TARE_LAST_LOSS].median);
-        }
-    }
-}
-
 static void harness(struct tare_document *document, const struct tare_summary *summary) {
     tare_document_say(document, TARE_BLOCK_HEADING, "What tare itself costs (harness)");
     struct tare_buf *out = tare_document_add(document, TARE_BLOCK_PARAGRAPH);
@@ -388,8 +335,8 @@ static void quoted(struct tare_document *document) {
     tare_document_table(document, "framework|source|training|test accuracy|inference", "llrrr");
     for (size_t i = 0; i < tare_quoted_count; i++) {
         const struct tare_quoted *q = &tare_quoted[i];
-        cell_text(document, q->engine);
-        cell_text(document, tare_origin_name(TARE_ORIGIN_QUOTED));
+        tare_cell_text(document, q->engine);
+        tare_cell_text(document, tare_origin_name(TARE_ORIGIN_QUOTED));
         tare_put_seconds(tare_document_cell(document), q->train_s);
         tare_put_percent_stat(tare_document_cell(document),
                               (struct tare_stat){.median = q->accuracy});
@@ -408,8 +355,8 @@ static void files(struct tare_document *document, const struct tare_summary *sum
     tare_document_table(document, "engine|files of its first run|exported", "lll");
     for (size_t i = 0; i < summary->row_count + summary->harness_count; i++) {
         const struct tare_row *row = &summary->rows[i];
-        cell_engine(document, row);
-        cell_text(document, row->dir[0] != '\0' ? row->dir : "–");
+        tare_cell_engine(document, row);
+        tare_cell_text(document, row->dir[0] != '\0' ? row->dir : "–");
         struct tare_buf *out = tare_document_cell(document);
         for (size_t e = 0; e < row->export_count; e++)
             tare_buf_printf(out, "%s%s", e > 0 ? ", " : "", row->exports[e].path);
@@ -452,12 +399,13 @@ void tare_content_tables(struct tare_document *document, const struct tare_summa
     tare_content_disagreements(document, summary, detail);
     if (full) {
         inference(document, summary);
-        resources(document, summary);
+        tare_content_resources(document, summary);
+        tare_content_threads(document, summary);
     }
     deployment(document, summary);
-    user_code(document, summary);
+    tare_content_user_code(document, summary);
     if (full) {
-        settings(document, summary);
+        tare_content_settings(document, summary);
         harness(document, summary);
     }
     quoted(document);

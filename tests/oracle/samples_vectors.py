@@ -59,7 +59,7 @@ def keras(index, run):
     return job(index, run, "train", "keras", "tutorial", phases=p, wall_ns=wall, cpu_ns=int(wall * 1.2),
                peak_rss_bytes=600 << 20, epochs=[{"loss": 0.30, "wall_ns": 1}, {"loss": 0.05 + run / 1000, "wall_ns": 1}],
                samples=samples("predict", 340, 57000, 500) + samples("model(x)", 18, 1900, 30),
-               metrics={"evaluate_accuracy": 0.973}, settings={"adam.epsilon": "1e-07", "intra_op_threads": "2"},
+               metrics={"evaluate_accuracy": 0.973}, settings={"adam.epsilon": "1e-07", "intra_op_threads": "2", "cpus_allowed": "2"},
                accuracy={"correct": 9730 + run, "total": 10000},
                exports=[{"format": "tflite", "exporter": "keras", "path": f"jobs/{index:04d}-keras-tutorial-r{run}/model.tflite",
                          "files": 1, "bytes": 206000, "wall_ns": 2400 * MS}],
@@ -182,7 +182,7 @@ def trained(index, run, engine, variant, seconds, first_s):
 
 def controlled():
     """Two variants of one engine and another that are certified, one that isn't the same work, one that lacks something,
-    and one whose first timed epoch overturned its certificate."""
+    and one whose first timed epoch overturned its certificate; beside them, two tutorials."""
     VERSION.update(tensorflow="2.21.0", libtorch="2.15.0", jax="0.10.2", pytorch="2.15.0")
     records = [certificate("tensorflow", ratio=2.5, variant="xla-epoch"), certificate("tensorflow", ratio=1.5, variant="step"),
                certificate("libtorch"),
@@ -192,8 +192,9 @@ def controlled():
                certificate("native"), certificate("native", "not-same-work", 1.3, reason="mean loss of the first epoch")]
     for run in range(6):
         records += [trained(10 * run, run, "tensorflow", "xla-epoch", 1.1, 0.57), trained(10 * run + 1, run, "tensorflow", "step", 2.5, 0.01),
-                    trained(10 * run + 2, run, "libtorch", "", 2.5 * (0.98 + 0.01 * run), 0.002), native(10 * run + 3, run)]
+                    trained(10 * run + 2, run, "libtorch", "", 2.5 * (0.98 + 0.01 * run), 0.002), native(10 * run + 3, run), keras(10 * run + 4, run), pytorch(10 * run + 5, run)]
     cells = [(n, "controlled") for n in ("tensorflow", "tensorflow", "libtorch", "jax", "keras", "native")]
+    cells += [("keras", "tutorial"), ("pytorch", "tutorial")]
     e = experiment(6, cells, plan__command="tare compare --track controlled")
     for cell, variant in zip(e["plan"]["cells"], ("xla-epoch", "step")):
         cell["variant"] = variant
