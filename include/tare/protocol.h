@@ -23,6 +23,8 @@
 #define TARE_MAX_TEXT 512
 #define TARE_MAX_WALL_NS INT64_C(400000000000000) /* over four days: a job's sum fits */
 #define TARE_MAX_DUMPS 16
+#define TARE_MAX_BATCHES 16
+#define TARE_MAX_QUERIES 1000000
 
 /* What a job asks for. Every path is absolute. An empty string means: not given. */
 struct tare_job {
@@ -58,6 +60,10 @@ struct tare_job {
     bool first_apart;               /* the first step is a range of its own (default) */
     char model_file[TARE_MAX_PATH]; /* task infer: the .onnx, .tflite or .safetensors to run */
     size_t infer_loops;             /* how often each inference measurement is repeated; 0: none */
+    char latencies[TARE_MAX_PATH];  /* write each timed query's ns here, int32 .npy (queries) */
+    size_t queries;                 /* of one image each, timed singly after a warm-up; 0: none */
+    size_t batches[TARE_MAX_BATCHES]; /* also time calls of so many images: one sample event each */
+    size_t batch_count;
 };
 
 /* Every event: id, name on the wire. */
@@ -86,7 +92,8 @@ struct tare_event {
     int abi;                   /* hello */
     char name[64];             /* hello: engine; phase, metric, setting, user_code: its name;
                                   export: format; fail: code */
-    char text[TARE_MAX_TEXT];  /* hello: version; setting: value; skip, fail: reason */
+    char text[TARE_MAX_TEXT];  /* hello: version; setting: value; skip, fail: reason;
+                                  export: exporter, when it isn't the engine itself */
     char extra[TARE_MAX_TEXT]; /* hello: variant; skip: fix; sample: call; export: path */
     bool first;                /* sample: this was the first call */
     int64_t wall_ns;           /* phase, epoch, sample (of all loops), export; hello: clock_ns */
