@@ -54,8 +54,8 @@ size_t tare_quantile_needs(double p, size_t over);
 /* query_ns: (n), in any order; it is sorted in place. INT32_MAX is "that long or longer". */
 void tare_latency_of(struct tare_latency *latency, int32_t *query_ns, size_t n);
 
-/* Reads what an engine wrote for the job's `latencies`: int32 (queries), every time above 0, else
- * TARE_DATA and nothing to free. */
+/* Reads what an engine wrote for the job's `latencies`: int32 (queries), no time below 0 and not
+ * all of them 0, else TARE_DATA and nothing to free. */
 enum tare_status tare_latencies_read(struct tare_array *query_ns, const char *path, size_t queries,
                                      struct tare_err *err);
 

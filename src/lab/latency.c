@@ -109,9 +109,14 @@ enum tare_status tare_latencies_read(struct tare_array *query_ns, const char *pa
         status =
             tare_fail(err, TARE_DATA, path, NULL, "must be int32 (%zu): a time per query", queries);
     const int32_t *ns = query_ns->data;
-    for (size_t i = 0; status == TARE_OK && i < queries; i++)
-        if (ns[i] <= 0)
+    bool any = queries == 0; /* a file of zeros is one that nobody filled */
+    for (size_t i = 0; status == TARE_OK && i < queries; i++) {
+        any = any || ns[i] > 0;
+        if (ns[i] < 0)
             status = tare_fail(err, TARE_DATA, path, NULL, "query %zu took %d ns", i, (int)ns[i]);
+    }
+    if (status == TARE_OK && !any)
+        status = tare_fail(err, TARE_DATA, path, NULL, "all queries took 0 ns");
     if (status != TARE_OK)
         tare_array_free(query_ns);
     return status;
