@@ -144,6 +144,8 @@ static void attach_checks(struct tare_export *to, const struct tare_job_set *job
     }
 }
 
+#define MEGABYTE 1048576.0 /* environments are measured by du -m */
+
 /* What must be installed to export: the framework's environment, or tare itself. */
 static double environment_bytes(const struct tare_row *row, const struct tare_export *export,
                                 const struct tare_experiment *e) {
@@ -153,7 +155,7 @@ static double environment_bytes(const struct tare_row *row, const struct tare_ex
     for (size_t i = 0; i < e->environment_count; i++)
         if (known != NULL && known->environment != NULL && e->environments[i].megabytes > 0 &&
             strcmp(e->environments[i].name, known->environment) == 0)
-            return e->environments[i].megabytes * 1e6;
+            return e->environments[i].megabytes * MEGABYTE;
     return NAN;
 }
 

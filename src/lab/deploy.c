@@ -158,14 +158,11 @@ static void read_latencies(struct tare_job_result *result, const char *job_dir) 
     char path[TARE_MAX_PATH];
     if (!tare_job_path(path, job_dir, "latencies.npy") || !tare_path_exists(path))
         return;
-    if (tare_npy_read(&query_ns, path, &err) != TARE_OK)
-        tare_job_spoil(result, err.what);
-    else if (query_ns.dtype != TARE_I32 || query_ns.rank != 1)
-        tare_job_spoil(result, "wrote latencies that are not int32 (queries)");
-    else {
-        tare_latency_of(&result->latency, query_ns.data, query_ns.shape[0]);
+    if (tare_latencies_read(&query_ns, path, TARE_DEPLOY_QUERIES, &err) == TARE_OK) {
+        tare_latency_of(&result->latency, query_ns.data, TARE_DEPLOY_QUERIES);
         result->has_latency = true;
-    }
+    } else
+        tare_job_spoil(result, err.what);
     tare_array_free(&query_ns);
 }
 

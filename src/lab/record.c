@@ -231,7 +231,7 @@ static void add_events(json_t *record, const struct tare_job_result *result,
     set_unless_empty(record, "sources", l.sources);
 }
 
-/* A percentile that the queries don't bear is null. */
+/* A percentile that the queries don't bear, or that is off their scale, is null. */
 static json_t *latency_record(const struct tare_latency *latency) {
     json_t *record = json_pack("{s:o}", "n", count(latency->n));
     for (int q = 0; q < TARE_QUANTILE_COUNT; q++) {
@@ -239,7 +239,8 @@ static json_t *latency_record(const struct tare_latency *latency) {
         char key[16];
         snprintf(key, sizeof key, "%s_ns", tare_quantile_name((enum tare_quantile_id)q));
         set(record, key,
-            quantile->known ? json_integer(llround(quantile->seconds * 1e9)) : json_null());
+            isfinite(quantile->seconds) ? json_integer(llround(quantile->seconds * 1e9))
+                                        : json_null());
     }
     return record;
 }
