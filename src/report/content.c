@@ -169,6 +169,7 @@ void tare_content_answers(struct tare_document *document, const struct tare_summ
         answer_track(document, summary, tracks[t]);
         answer_plainly(document, summary, tracks[t]);
     }
+    tare_content_export_answers(document, summary);
     size_t runs = summary->experiment.plan.runs;
     if (runs < TARE_MIN_RUNS_FOR_INTERVAL)
         tare_document_say(
@@ -216,8 +217,9 @@ static void say_row_problems(struct tare_document *document, const struct tare_r
             if (check->state == TARE_STATE_OK)
                 continue;
             struct tare_buf whose = {0};
-            tare_buf_printf(&whose, "%s running the .%s of %s", tare_engine_title(check->runtime),
-                            row->exports[e].format, who.data);
+            tare_buf_printf(&whose, "%s running the .%s that %s wrote of %s",
+                            tare_engine_title(check->runtime), row->exports[e].format,
+                            row->exports[e].exporter, who.data);
             if (!whose.failed)
                 say_reason(document, whose.data, check->state, check->reason, check->fix,
                            check->reproduce);
