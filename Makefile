@@ -43,6 +43,8 @@ CLI_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard cli/*.c))
 # Engines in C; they open their runtimes when they run, so these build everywhere.
 C_ENGINES := null native litert onnxruntime libtorch
 C_ENGINE_PROGRAMS := $(C_ENGINES:%=$(BUILD)/tare-engine-%)
+# The half that all of them share.
+ENGINE_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard engines/engine_*.c))
 PY_ENGINES := keras pytorch jax
 PROGRAMS := $(BUILD)/tare $(BUILD)/tare-launch $(C_ENGINE_PROGRAMS)
 TEST_NAMES := $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
@@ -92,7 +94,7 @@ $(BUILD)/tare: $(CLI_OBJS) $(LIB)
 $(BUILD)/tare-launch: $(BUILD)/obj/engines/launch.o
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ -o $@
-$(C_ENGINE_PROGRAMS): $(BUILD)/tare-engine-%: $(BUILD)/obj/engines/%.o $(BUILD)/obj/engines/engine_main.o $(LIB)
+$(C_ENGINE_PROGRAMS): $(BUILD)/tare-engine-%: $(BUILD)/obj/engines/%.o $(ENGINE_OBJS) $(LIB)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) -ldl -o $@
 $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
@@ -146,7 +148,7 @@ $(BUILD)/gen/tensorflow_savedmodel.inc: engines/tensorflow_savedmodel.py
 	@mkdir -p $(@D)
 	$(Q)sed 's/["\\]/\\&/g;s/.*/"&\\n",/' $< > $@
 $(BUILD)/obj/engines/tensorflow_epoch.o: $(BUILD)/gen/tensorflow_savedmodel.inc
-$(TENSORFLOW_ENGINE): $(TENSORFLOW_OBJS) $(BUILD)/obj/engines/engine_main.o $(LIB)
+$(TENSORFLOW_ENGINE): $(TENSORFLOW_OBJS) $(ENGINE_OBJS) $(LIB)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) -ldl -o $@
 
@@ -185,7 +187,7 @@ $(BUILD)/bad_engines/bad: $(BUILD)/obj/tests/bad_engines/bad.o $(LIB)
 	$(Q)$(LINK) $^ $(LDLIBS) -lpthread -o $@
 $(BAD_ENGINES): $(BUILD)/bad_engines/bad
 	@ln -f $< $@
-$(BUILD)/faulty_engines/faulty: $(BUILD)/obj/tests/faulty_engines/faulty.o $(BUILD)/obj/engines/engine_main.o $(LIB)
+$(BUILD)/faulty_engines/faulty: $(BUILD)/obj/tests/faulty_engines/faulty.o $(ENGINE_OBJS) $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) -o $@

@@ -21,8 +21,19 @@
             return try_status;                                                                     \
     } while (0)
 
-/* XNNPACK is what LiteRT uses unless told otherwise; saying so keeps it named in the table. */
-#define KERNEL_MODE "xnnpack"
+/* The kernel mode is the variant. XNNPACK is what LiteRT uses unless told otherwise; saying so
+ * keeps it named in the table. "reference" is no variant: LiteRT 2.3 takes the word and runs
+ * "builtin". */
+static enum tare_status kernel_mode(const char **mode, const char *variant, struct tare_err *err) {
+    static const char *const modes[] = {"xnnpack", "builtin"};
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
+        if (strcmp(variant, modes[i]) == 0 || (i == 0 && variant[0] == '\0')) {
+            *mode = modes[i];
+            return TARE_OK;
+        }
+    return tare_fail(err, TARE_USAGE, "job", "xnnpack or builtin", "there is no variant \"%s\"",
+                     variant);
+}
 
 /* One of each per process, made by import; they last as long as the process. */
 static struct litert_api rt;
@@ -138,11 +149,10 @@ static enum tare_status inspect(struct state *s, size_t n_in, const char *file,
 }
 
 /* Options are a text of settings that LiteRT parses; it frees the text with the function given. */
-static enum tare_status compile(struct state *s, const char *file, int threads,
+static enum tare_status compile(struct state *s, const char *file, const char *mode, int threads,
                                 struct tare_err *err) {
     char settings[96];
-    snprintf(settings, sizeof settings, "kernel_mode = \"%s\"\nnum_threads = %d\n", KERNEL_MODE,
-             threads);
+    snprintf(settings, sizeof settings, "kernel_mode = \"%s\"\nnum_threads = %d\n", mode, threads);
     TRY(check(rt.CreateOptions(&s->options), file, "options", err));
     TRY(check(rt.SetOptionsHardwareAccelerators(s->options, LITERT_CPU), file, "options", err));
     char *text = strdup(settings);
@@ -168,6 +178,8 @@ static enum tare_status compile(struct state *s, const char *file, int threads,
 static enum tare_status prepare(struct state *s, struct tare_work *work, struct tare_err *err) {
     const char *file = work->job.model_file;
     int threads = work->job.threads > 0 ? work->job.threads : 1;
+    const char *mode = NULL;
+    TRY(kernel_mode(&mode, work->job.variant, err));
     TRY(tare_model_file_check(file, err));
     /* From memory and not by its path, for LiteRT verifies the structure of the former only: a
      * damaged file read by path crashes it. */
@@ -175,12 +187,12 @@ static enum tare_status prepare(struct state *s, struct tare_work *work, struct 
     TRY(check(rt.CreateModelFromBuffer(environment, s->file.data, s->file.size, &s->model), file,
               "cannot load the model", err));
     TRY(inspect(s, work->n_in, file, err));
-    TRY(compile(s, file, threads, err));
+    TRY(compile(s, file, mode, threads, err));
     work->n_out = s->plan.n_out;
     char text[32];
     snprintf(text, sizeof text, "%d", threads);
     tare_engine_setting("num_threads", text);
-    tare_engine_setting("kernel_mode", KERNEL_MODE);
+    tare_engine_setting("kernel_mode", mode);
     snprintf(text, sizeof text, "%zu", s->plan.batch);
     tare_engine_setting("model_batch", s->plan.batch == 0 ? "free" : text);
     tare_engine_infer_call("LiteRtRunCompiledModel");

@@ -81,6 +81,9 @@ static enum tare_status build(void **state, struct tare_work *work, struct tare_
     bool training = strcmp(job->task, "train") == 0;
     bool is_f64 = strcmp(job->precision, "float64") == 0;
     enum tare_status status = TARE_OK;
+    if (job->variant[0])
+        return tare_fail(err, TARE_USAGE, "job", "leave variant empty",
+                         "there is no variant \"%s\"", job->variant);
     if (!is_f64 && strcmp(job->precision, "float32") != 0)
         return tare_fail(err, TARE_USAGE, "job", "use float32 or float64",
                          "precision \"%s\" is not known", job->precision);
