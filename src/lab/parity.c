@@ -13,8 +13,8 @@
 #include "lab/shuffle.h"
 #include "tare/train.h"
 
-#define CHUNK 250 /* images at a time: a renumbered copy of them all would be as big as they are   \
-                   */
+/* Images at a time: a renumbered copy of them all would be as big as they are. */
+#define CHUNK 250
 
 /* Storing the exact result in float32 moves it by up to this times its size (doc/certificate.md).
  */
