@@ -15,6 +15,7 @@ owner() {
         data|digit) echo data ;;
         net) echo net ;;
         train) echo engine ;;
+        export) echo export ;;
         certify|disagree|engine|lab|latency|parity|protocol|stats|summary|supervise|verify) echo lab ;;
         report) echo report ;;
         *) echo "check-arrows: include/tare/$1.h has no owner; add it to scripts/check-arrows.sh" >&2
