@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "tare/bench.h"
 #include "tare/buf.h"
 #include "tare/digit.h"
 #include "tare/lab.h"
@@ -19,21 +20,6 @@ struct prediction {
     struct tare_job job;
     struct tare_array logits; /* (image_count, classes) */
 };
-
-static const struct {
-    const char *suffix, *engine;
-} runtimes[] = {{".safetensors", "native"}, {".onnx", "onnxruntime"}, {".tflite", "litert"}};
-
-static enum tare_status choose_engine(struct prediction *p, struct tare_err *err) {
-    const char *suffix = strrchr(p->model_path, '.');
-    for (size_t i = 0; suffix && i < sizeof runtimes / sizeof runtimes[0]; i++)
-        if (strcmp(suffix, runtimes[i].suffix) == 0) {
-            p->engine = runtimes[i].engine;
-            return TARE_OK;
-        }
-    return tare_fail(err, TARE_USAGE, p->model_path, ".safetensors, .onnx or .tflite",
-                     "is not a model's name");
-}
 
 /* A .safetensors says in its metadata which net it is; the image gets that size. */
 static enum tare_status read_net(struct prediction *p, struct tare_err *err) {
@@ -159,7 +145,7 @@ static enum tare_status predict(struct prediction *p, bool json, struct tare_err
     cli_catch_signals(); /* before there is a temporary folder to clean up */
     tare_job_defaults(&p->job);
     snprintf(p->job.task, sizeof p->job.task, "infer");
-    enum tare_status status = choose_engine(p, err);
+    enum tare_status status = tare_model_engine(&p->engine, p->model_path, err);
     if (status == TARE_OK)
         status = read_net(p, err);
     char *model = status == TARE_OK ? realpath(p->model_path, NULL) : NULL;
