@@ -214,7 +214,7 @@ static void say_row_problems(struct tare_document *document, const struct tare_r
     for (size_t e = 0; !who.failed && e < row->export_count; e++)
         for (size_t c = 0; c < row->exports[e].check_count; c++) {
             const struct tare_check *check = &row->exports[e].checks[c];
-            if (check->state == TARE_STATE_OK)
+            if (!tare_check_failed(check))
                 continue;
             struct tare_buf whose = {0};
             tare_buf_printf(&whose, "%s running the .%s that %s wrote of %s",

@@ -240,6 +240,20 @@ static void say_ships(struct tare_document *document, const struct tare_summary 
     tare_buf_free(&text);
 }
 
+/* A runtime that isn't here: its first job says why, and there was no second. */
+static void say_absent(struct tare_document *document, const struct tare_summary *summary) {
+    for (size_t i = 0; i < summary->row_count; i++)
+        for (size_t e = 0; e < summary->rows[i].export_count; e++)
+            for (size_t c = 0; c < summary->rows[i].exports[e].check_count; c++) {
+                const struct tare_check *check = &summary->rows[i].exports[e].checks[c];
+                if (check->state == TARE_STATE_SKIPPED)
+                    tare_document_say(document, TARE_BLOCK_BULLET,
+                                      "%s did not run: %s%s%s. Its files are there, unproven.",
+                                      tare_engine_title(check->runtime), check->reason,
+                                      check->fix[0] ? "; try: " : "", check->fix);
+            }
+}
+
 static size_t count_exports(const struct tare_summary *summary) {
     size_t count = 0;
     for (size_t i = 0; i < summary->row_count; i++)
@@ -260,6 +274,7 @@ void tare_content_deployment(struct tare_document *document, const struct tare_s
             model_rows(&t, &summary->rows[i]);
     for (size_t i = 0; i < t.note_count; i++)
         tare_document_say(document, TARE_BLOCK_BULLET, "(%zu) %s", i + 1, t.notes[i]->why);
+    say_absent(document, summary);
     if (!t.full)
         say_ships(document, summary);
     tare_document_say(
