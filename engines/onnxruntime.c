@@ -4,6 +4,7 @@
  * files and the protocol: engine_main.c.
  */
 #include <dlfcn.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,9 +43,10 @@ struct state {
     ort_allocator *allocator; /* the library's own, never released */
     char *input_name, *output_name;
     struct tare_model_tensor input, output;
+    int takes; /* element of the input: float32, or uint8 where the model divides by 255 itself */
     struct tare_model_plan plan;
     struct tensors small; /* over in and out, for small.n images; none while n is 0 */
-    float *in, *out;
+    void *in, *out;
 };
 
 /* Turns a library status into ours and releases it. Its text may quote any bytes of a broken model,
@@ -121,20 +123,21 @@ static enum tare_status open_session(struct state *s, const char *file, int thre
                  "cannot load the model", err);
 }
 
-/* The shape of a float32 tensor. */
-static enum tare_status describe(struct tare_model_tensor *tensor, const ort_type_info *info,
-                                 const char *which, const char *file, struct tare_err *err) {
-    int type = 0, element = 0;
+/* The shape of a float32 tensor; with may_be_pixels also of a uint8 one. */
+static enum tare_status describe(struct tare_model_tensor *tensor, int *element,
+                                 const ort_type_info *info, bool may_be_pixels, const char *which,
+                                 const char *file, struct tare_err *err) {
+    int type = 0;
     const ort_tensor_info *shape = NULL;
     TRY(check(ort.GetOnnxTypeFromTypeInfo(info, &type), file, which, err));
     if (type == ORT_TYPE_TENSOR) {
         TRY(check(ort.CastTypeInfoToTensorInfo(info, &shape), file, which, err));
-        TRY(check(ort.GetTensorElementType(shape, &element), file, which, err));
+        TRY(check(ort.GetTensorElementType(shape, element), file, which, err));
     }
-    if (element != ORT_ELEMENT_FLOAT32) {
+    if (*element != ORT_ELEMENT_FLOAT32 && !(may_be_pixels && *element == ORT_ELEMENT_UINT8)) {
         return tare_fail(err, TARE_DATA, file, "export a float32 model",
                          "the model's %s is not a float32 tensor (ONNX element type %d)", which,
-                         element);
+                         *element);
     }
     size_t rank = 0;
     TRY(check(ort.GetDimensionsCount(shape, &rank), file, which, err));
@@ -146,7 +149,7 @@ static enum tare_status describe(struct tare_model_tensor *tensor, const ort_typ
     return check(ort.GetDimensions(shape, tensor->dims, rank), file, which, err);
 }
 
-/* One float32 input and one float32 output, with their names and shapes. */
+/* One input and one float32 output, with their names and shapes. */
 static enum tare_status inspect(struct state *s, const char *file, struct tare_err *err) {
     size_t inputs = 0, outputs = 0;
     TRY(check(ort.SessionGetInputCount(s->session, &inputs), file, "inputs", err));
@@ -157,11 +160,12 @@ static enum tare_status inspect(struct state *s, const char *file, struct tare_e
     }
     ort_type_info *info = NULL;
     TRY(check(ort.SessionGetInputTypeInfo(s->session, 0, &info), file, "input", err));
-    enum tare_status status = describe(&s->input, info, "input", file, err);
+    enum tare_status status = describe(&s->input, &s->takes, info, true, "input", file, err);
     ort.ReleaseTypeInfo(info);
     TRY(status);
     TRY(check(ort.SessionGetOutputTypeInfo(s->session, 0, &info), file, "output", err));
-    status = describe(&s->output, info, "output", file, err);
+    int gives = 0;
+    status = describe(&s->output, &gives, info, false, "output", file, err);
     ort.ReleaseTypeInfo(info);
     TRY(status);
     TRY(check(ort.SessionGetInputName(s->session, 0, s->allocator, &s->input_name), file,
@@ -234,17 +238,20 @@ static enum tare_status engine_build(void **state, struct tare_work *work, struc
     return status;
 }
 
-/* Tensors over x: (n, n_in) and logits: (n, n_out), which they borrow. */
+static size_t input_bytes(const struct state *s, size_t n) {
+    return n * s->plan.n_in * (s->takes == ORT_ELEMENT_UINT8 ? 1 : sizeof(float));
+}
+
+/* Tensors over images: (n, n_in) and logits: (n, n_out), which they borrow. */
 static enum tare_status make_tensors(struct tensors *tensors, const struct state *s, float *logits,
-                                     const float *x, size_t n, struct tare_err *err) {
+                                     const void *images, size_t n, struct tare_err *err) {
     struct tare_model_tensor in = s->input, out = s->output;
     in.dims[0] = out.dims[0] = (int64_t)n;
-    size_t in_bytes = n * s->plan.n_in * sizeof *x, out_bytes = n * s->plan.n_out * sizeof *logits;
+    size_t out_bytes = n * s->plan.n_out * sizeof *logits;
     *tensors = (struct tensors){.n = n};
     /* an input is only read, but one function makes both kinds, so it asks for void * */
-    TRY(check(ort.CreateTensorWithDataAsOrtValue(s->cpu, (void *)x, in_bytes, in.dims,
-                                                 (size_t)in.rank, ORT_ELEMENT_FLOAT32,
-                                                 &tensors->input),
+    TRY(check(ort.CreateTensorWithDataAsOrtValue(s->cpu, (void *)images, input_bytes(s, n), in.dims,
+                                                 (size_t)in.rank, s->takes, &tensors->input),
               s->input_name, "input tensor", err));
     return check(ort.CreateTensorWithDataAsOrtValue(s->cpu, logits, out_bytes, out.dims,
                                                     (size_t)out.rank, ORT_ELEMENT_FLOAT32,
@@ -265,8 +272,8 @@ static enum tare_status resize_small(struct state *s, size_t n, struct tare_err 
     free_tensors(&s->small);
     free(s->in);
     free(s->out);
-    s->in = malloc(n * s->plan.n_in * sizeof *s->in);
-    s->out = malloc(n * s->plan.n_out * sizeof *s->out);
+    s->in = malloc(input_bytes(s, n));
+    s->out = malloc(n * s->plan.n_out * sizeof(float));
     if (s->in == NULL || s->out == NULL) {
         return tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory for %zu images", n);
     }
@@ -277,16 +284,21 @@ static enum tare_status resize_small(struct state *s, size_t n, struct tare_err 
     return status;
 }
 
-/* One Run of n images: few go through tensors that are made once, many are not copied by us. */
+/* One Run of n images: few go through tensors that are made once, and so do pixels, which must be
+ * made of x anyway; many are not copied by us. */
 static enum tare_status run(void *state, float *logits, const float *x, size_t n,
                             struct tare_err *err) {
     struct state *s = state;
-    size_t in_bytes = n * s->plan.n_in * sizeof *x;
-    if (in_bytes <= SMALL_BYTES) {
+    bool takes_pixels = s->takes == ORT_ELEMENT_UINT8;
+    if (takes_pixels || input_bytes(s, n) <= SMALL_BYTES) {
         if (s->small.n != n) {
             TRY(resize_small(s, n, err));
         }
-        memcpy(s->in, x, in_bytes);
+        if (takes_pixels) {
+            tare_model_pixels(s->in, x, n * s->plan.n_in);
+        } else {
+            memcpy(s->in, x, input_bytes(s, n));
+        }
         TRY(run_tensors(s, &s->small, err));
         memcpy(logits, s->out, n * s->plan.n_out * sizeof *logits);
         return TARE_OK;

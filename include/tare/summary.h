@@ -47,8 +47,16 @@ struct tare_comparison {
     bool apart; /* the interval excludes 1 */
 };
 
+struct tare_installed { /* an environment of a framework */
+    const char *name;
+    double megabytes;
+};
+
 struct tare_experiment {
     const char *created, *tare_version, *command;
+    double tare_bytes; /* of the program; NaN: not known */
+    struct tare_installed *environments;
+    size_t environment_count;
     struct {
         const char *name, *title, *sha256, *licence, *source;
         bool standin;

@@ -139,6 +139,7 @@ static bool read_event(struct tare_event *e, const json_t *o) {
                get_text(e->text, sizeof e->text, o, "value");
     case TARE_EVENT_EXPORT:
         return get_text(e->name, sizeof e->name, o, "format") && e->name[0] &&
+               get_text(e->text, sizeof e->text, o, "exporter") &&
                get_whole_text(e->extra, sizeof e->extra, o, "path") && e->extra[0] &&
                get_ns(&e->wall_ns, o, "wall_ns");
     case TARE_EVENT_USER_CODE:
