@@ -45,6 +45,15 @@ static void every_event_is_read(void **state) {
     assert_int_equal(e.loops, 2);
     assert_int_equal(parse(&e, "{\"event\":\"skip\",\"reason\":\"no\",\"fix\":\"do\"}"), TARE_OK);
     assert_string_equal(e.extra, "do");
+    assert_int_equal(
+        parse(&e, "{\"event\":\"export\",\"format\":\"onnx\",\"path\":\"/m\",\"wall_ns\":1}"),
+        TARE_OK);
+    assert_string_equal(e.text, ""); /* the engine itself */
+    assert_int_equal(
+        parse(&e, "{\"event\":\"export\",\"format\":\"onnx\",\"path\":\"/m\",\"wall_ns\":1,"
+                  "\"exporter\":\"mine\"}"),
+        TARE_OK);
+    assert_string_equal(e.text, "mine");
     assert_int_equal(parse(&e, "{\"event\":\"bye\"}"), TARE_OK);
     assert_int_equal(parse(&e, "{\"event\":\"of another version\"}"), TARE_OK);
     assert_int_equal(e.kind, TARE_EVENT_UNKNOWN);

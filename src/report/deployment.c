@@ -140,9 +140,11 @@ static void put_check(struct table *t, const struct tare_check *check) {
         tare_buf_printf(tare_document_cell(t->document), "%s %s", tare_engine_title(check->runtime),
                         check->version);
     struct tare_buf *parity = tare_document_cell(t->document);
-    if (check->state != TARE_STATE_OK)
-        tare_buf_printf(parity, "%s ", tare_state_name(check->state));
-    tare_put_number(parity, 'g', 2, check->parity_ratio);
+    bool good = check->state == TARE_STATE_OK, compared = !isnan(check->parity_ratio);
+    if (!good)
+        tare_buf_printf(parity, "%s%s", tare_state_name(check->state), compared ? " " : "");
+    if (good || compared)
+        tare_put_number(parity, 'g', 2, check->parity_ratio);
     if (t->full) {
         tare_put_number(tare_document_cell(t->document), 'f', 0, check->parity_changed);
         tare_put_percent_stat(tare_document_cell(t->document),

@@ -199,7 +199,7 @@ def without_numbers(j, **more):
 
 def troubles():
     """Keras missing, PyTorch failing once, native void once, an export that its runtime refuses, one that computes
-    something else, a busy machine."""
+    something else, one whose runtime isn't here, a busy machine."""
     records = [job(0, -1, "warmup", "keras", "tutorial", state="skipped", reason="No module named 'tensorflow'",
                    fix="make engines", version="")]
     for run in range(6):
@@ -214,12 +214,15 @@ def troubles():
             n.update(state="void", reason="its phases add up to 1.000 s, but exec to bye took 7.000 s")
         records += [p, n, null(13 + run * 10, run)]
         if run == 0:
-            n["exports"] = [tares(n, "onnx")]
+            n["exports"] = [tares(n, "onnx"), tares(n, "tflite")]
             wrong = deployment(1000, n, n["exports"][0], state="failed",
                                reason="not what its weights compute: 1.23e+03 times as far from the float64 reference as "
                                       "float32 explains (limit 10), 3 answers changed, largest difference of a logit 0.0042")
             wrong[0]["parity"] = {"ratio": 1234.5, "max_abs_diff": 0.0042, "changed_answers": 3}
-            records += wrong
+            absent = job(1002, 0, "infer", "litert", "deployment", state="skipped", version="", fix="make engines",
+                         reason="this environment has not been made")
+            absent["of"] = dict(wrong[0]["of"], format="tflite")
+            records += wrong + [absent]
     return records
 
 
