@@ -149,6 +149,11 @@ static enum tare_status make_plan(struct tare_plan *plan, const struct options *
     return status == TARE_OK ? check_names(plan, err) : status;
 }
 
+static void print_cell(const char *before, const struct tare_cell *cell) {
+    printf("%s%s%s%s (%s)%s", before, cell->engine, cell->variant[0] ? "/" : "", cell->variant,
+           cell->track, cell->again ? " again" : "");
+}
+
 static void print_plan(const struct tare_plan *plan, const struct tare_dataset *set,
                        const char *out) {
     double seconds = tare_plan_seconds(plan, set->train_images.shape[0]);
@@ -166,9 +171,7 @@ static void print_plan(const struct tare_plan *plan, const struct tare_dataset *
         tare_plan_order(visit, plan, run);
         printf("run %zu/%zu ", run + 1, plan->runs);
         for (size_t i = 0; i < plan->cell_count; i++)
-            printf("%s %s%s%s (%s)", i ? "," : "   ", plan->cells[visit[i]].engine,
-                   plan->cells[visit[i]].variant[0] ? "/" : "", plan->cells[visit[i]].variant,
-                   plan->cells[visit[i]].track);
+            print_cell(i ? ", " : "    ", &plan->cells[visit[i]]);
         printf("\n");
     }
     printf("estimate   %d:%02d minutes (rough: from two 2.5 GHz cores), %.0f MB on disk\n",
