@@ -7,6 +7,7 @@
 #   make engines    environments of the frameworks, and the engines that need them
 #   make fuzz       libFuzzer over every parser (SECONDS=60 in all)
 #   make bench-harness   what the harness itself costs
+#   make bench-deploy    what exporting and running a model costs: binding, export, tare bench
 #   make bench-engines   are the controlled engines at their best; A/A runs of each (half an hour)
 #   make certify-long    every engine against the reference on 20 seeds: doc/certify-long.md
 #   make format clean clean-env install
@@ -43,6 +44,8 @@ CLI_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard cli/*.c))
 # Engines in C; they open their runtimes when they run, so these build everywhere.
 C_ENGINES := null native litert onnxruntime libtorch
 C_ENGINE_PROGRAMS := $(C_ENGINES:%=$(BUILD)/tare-engine-%)
+# The half that all of them share.
+ENGINE_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard engines/engine_*.c))
 PY_ENGINES := keras pytorch jax
 PROGRAMS := $(BUILD)/tare $(BUILD)/tare-launch $(C_ENGINE_PROGRAMS)
 TEST_NAMES := $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
@@ -92,7 +95,7 @@ $(BUILD)/tare: $(CLI_OBJS) $(LIB)
 $(BUILD)/tare-launch: $(BUILD)/obj/engines/launch.o
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ -o $@
-$(C_ENGINE_PROGRAMS): $(BUILD)/tare-engine-%: $(BUILD)/obj/engines/%.o $(BUILD)/obj/engines/engine_main.o $(LIB)
+$(C_ENGINE_PROGRAMS): $(BUILD)/tare-engine-%: $(BUILD)/obj/engines/%.o $(ENGINE_OBJS) $(LIB)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) -ldl -o $@
 $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
@@ -146,7 +149,7 @@ $(BUILD)/gen/tensorflow_savedmodel.inc: engines/tensorflow_savedmodel.py
 	@mkdir -p $(@D)
 	$(Q)sed 's/["\\]/\\&/g;s/.*/"&\\n",/' $< > $@
 $(BUILD)/obj/engines/tensorflow_epoch.o: $(BUILD)/gen/tensorflow_savedmodel.inc
-$(TENSORFLOW_ENGINE): $(TENSORFLOW_OBJS) $(BUILD)/obj/engines/engine_main.o $(LIB)
+$(TENSORFLOW_ENGINE): $(TENSORFLOW_OBJS) $(ENGINE_OBJS) $(LIB)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) -ldl -o $@
 
@@ -185,7 +188,7 @@ $(BUILD)/bad_engines/bad: $(BUILD)/obj/tests/bad_engines/bad.o $(LIB)
 	$(Q)$(LINK) $^ $(LDLIBS) -lpthread -o $@
 $(BAD_ENGINES): $(BUILD)/bad_engines/bad
 	@ln -f $< $@
-$(BUILD)/faulty_engines/faulty: $(BUILD)/obj/tests/faulty_engines/faulty.o $(BUILD)/obj/engines/engine_main.o $(LIB)
+$(BUILD)/faulty_engines/faulty: $(BUILD)/obj/tests/faulty_engines/faulty.o $(ENGINE_OBJS) $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) -o $@
@@ -225,6 +228,15 @@ $(BUILD)/bench_%: $(BUILD)/obj/bench/%.o $(LIB)
 	$(Q)$(LINK) $^ $(LDLIBS) -o $@
 bench-harness: all $(BUILD)/bench_harness
 	@$(BUILD)/bench_harness
+
+# An engine's own object around another main half (bench/binding.c).
+BENCH_BINDINGS := $(BUILD)/bench_binding-onnxruntime $(BUILD)/bench_binding-litert
+$(BENCH_BINDINGS): $(BUILD)/bench_binding-%: $(BUILD)/obj/bench/binding.o $(BUILD)/obj/engines/%.o $(LIB)
+	@echo "  LINK $@"
+	$(Q)$(LINK) -Wl,--wrap=dlsym $^ $(LDLIBS) -ldl -o $@
+.PHONY: bench-deploy
+bench-deploy: engines $(BENCH_BINDINGS) $(BUILD)/bench_export
+	@scripts/bench-deploy.sh $(BUILD)
 
 # ---- the rest ---------------------------------------------------------------------------------
 C_FILES = $(shell git ls-files '*.c' '*.h' '*.cc' 2>/dev/null)

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "cli.h"
+#include "infer.h"
+#include "tare/bench.h"
 #include "tare/buf.h"
 #include "tare/digit.h"
 #include "tare/lab.h"
@@ -19,21 +21,6 @@ struct prediction {
     struct tare_job job;
     struct tare_array logits; /* (image_count, classes) */
 };
-
-static const struct {
-    const char *suffix, *engine;
-} runtimes[] = {{".safetensors", "native"}, {".onnx", "onnxruntime"}, {".tflite", "litert"}};
-
-static enum tare_status choose_engine(struct prediction *p, struct tare_err *err) {
-    const char *suffix = strrchr(p->model_path, '.');
-    for (size_t i = 0; suffix && i < sizeof runtimes / sizeof runtimes[0]; i++)
-        if (strcmp(suffix, runtimes[i].suffix) == 0) {
-            p->engine = runtimes[i].engine;
-            return TARE_OK;
-        }
-    return tare_fail(err, TARE_USAGE, p->model_path, ".safetensors, .onnx or .tflite",
-                     "is not a model's name");
-}
 
 /* A .safetensors says in its metadata which net it is; the image gets that size. */
 static enum tare_status read_net(struct prediction *p, struct tare_err *err) {
@@ -78,35 +65,20 @@ static enum tare_status write_images(const struct prediction *p, struct tare_err
 }
 
 static enum tare_status run_engine(struct prediction *p, const char *dir, struct tare_err *err) {
-    char *program = NULL;
-    char *job_path = tare_path_join(dir, "job.json"), *log_path = tare_path_join(dir, "log");
-    struct tare_outcome outcome = {0};
-    enum tare_status status = job_path && log_path
-                                  ? tare_engine_find(&program, p->engine, err)
-                                  : tare_fail(err, TARE_MEMORY, dir, NULL, "no memory");
-    struct tare_launch how = {.program = program,
-                              .engine = p->engine,
-                              .job_path = job_path,
-                              .log_path = log_path,
-                              .threads = 1,
-                              .timeout_s = 60,
-                              .stop = cli_catch_signals()};
-    if (status == TARE_OK)
-        status = tare_launch_job(&outcome, &how, &p->job, err);
-    if (status == TARE_OK && outcome.interrupted)
-        status = tare_fail(err, TARE_INTERRUPTED, NULL, NULL, "interrupted");
-    else if (status == TARE_OK && outcome.state != TARE_STATE_OK &&
-             outcome.state != TARE_STATE_VOID)
-        status = tare_fail(err, TARE_DATA, p->model_path, outcome.fix, "%s", outcome.reason);
-    if (status == TARE_OK)
-        status = tare_npy_read(&p->logits, p->job.logits, err);
-    if (status == TARE_OK && (p->logits.dtype != TARE_F32 || p->logits.rank != 2 ||
-                              p->logits.shape[0] != p->image_count || p->logits.shape[1] == 0))
-        status = tare_fail(err, TARE_DATA, p->model_path, NULL, "gave no logits");
-    tare_outcome_free(&outcome);
-    free(program);
-    free(job_path);
-    free(log_path);
+    struct cli_inference answer = {.engine = p->engine, .dir = dir, .timeout_s = 60};
+    enum tare_status status = cli_infer(&answer, &p->job, err);
+    if (status == TARE_OK && !answer.logits.data)
+        status = tare_fail(err, TARE_DATA, p->model_path, answer.outcome.fix, "%s",
+                           answer.outcome.reason);
+    if (status == TARE_OK && answer.logits.shape[0] != p->image_count)
+        status =
+            tare_fail(err, TARE_DATA, p->model_path, NULL, "gave logits of %zu images, not %zu",
+                      answer.logits.shape[0], p->image_count);
+    if (status == TARE_OK) {
+        p->logits = answer.logits;
+        answer.logits.data = NULL;
+    }
+    cli_inference_free(&answer);
     return status;
 }
 
@@ -158,8 +130,7 @@ static enum tare_status print_answers(const struct prediction *p, bool json, str
 static enum tare_status predict(struct prediction *p, bool json, struct tare_err *err) {
     cli_catch_signals(); /* before there is a temporary folder to clean up */
     tare_job_defaults(&p->job);
-    snprintf(p->job.task, sizeof p->job.task, "infer");
-    enum tare_status status = choose_engine(p, err);
+    enum tare_status status = tare_model_engine(&p->engine, p->model_path, err);
     if (status == TARE_OK)
         status = read_net(p, err);
     char *model = status == TARE_OK ? realpath(p->model_path, NULL) : NULL;
@@ -172,7 +143,6 @@ static enum tare_status predict(struct prediction *p, bool json, struct tare_err
         char *where = strcmp(p->engine, "native") == 0 ? p->job.init : p->job.model_file;
         snprintf(where, TARE_MAX_PATH, "%s", model);
         snprintf(p->job.test_images, TARE_MAX_PATH, "%s/images.npy", dir);
-        snprintf(p->job.logits, TARE_MAX_PATH, "%s/logits.npy", dir);
         status = write_images(p, err);
     }
     if (status == TARE_OK)

@@ -98,6 +98,21 @@ static enum tare_status run_engine(struct training *t, struct tare_err *err) {
     return status;
 }
 
+/* What `tare export` puts into the files it makes. */
+static enum tare_status say_where_from(struct tare_tensors *tensors, const struct training *t,
+                                       struct tare_err *err) {
+    char trained_by[TARE_MAX_TEXT + 64];
+    snprintf(trained_by, sizeof trained_by, "%s %s", t->plan->cells[0].engine, t->outcome.version);
+    const char *const pairs[][2] = {{"trained_by", trained_by},
+                                    {"dataset", t->set->title},
+                                    {"dataset_sha256", t->set->sha256},
+                                    {"dataset_licence", t->set->licence}};
+    enum tare_status status = TARE_OK;
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0] && status == TARE_OK; i++)
+        status = tare_tensors_set_metadata(tensors, pairs[i][0], pairs[i][1], err);
+    return status;
+}
+
 /* Checks what the engine wrote by reading it as tare reads any model, adds where it comes from, and
  * only then puts it in place. */
 static enum tare_status keep_weights(struct training *t, struct tare_err *err) {
@@ -117,9 +132,7 @@ static enum tare_status keep_weights(struct training *t, struct tare_err *err) {
         status = tare_fail(err, TARE_FAILED, t->options->engine, "a smaller --lr",
                            "the training diverged: logits are not numbers");
     if (status == TARE_OK)
-        status = tare_tensors_set_metadata(&tensors, "data", t->set->title, err);
-    if (status == TARE_OK)
-        status = tare_tensors_set_metadata(&tensors, "data_licence", t->set->licence, err);
+        status = say_where_from(&tensors, t, err);
     if (status == TARE_OK)
         status = tare_safetensors_write(t->options->out, &tensors, err);
     tare_array_free(&logits);

@@ -1,6 +1,7 @@
 /* engine_main.c: the half of a C engine that all of them share: the protocol, the stopwatch, the
- * files. The other half is a struct tare_engine_ops (include/tare/engine.h); engines/tare_engine.py
- * is the same in Python and passes the same conformance test.
+ * files; how inference is measured is engine_infer.c. The other half is a struct tare_engine_ops
+ * (include/tare/engine.h); engines/tare_engine.py is the same in Python and passes the same
+ * conformance test.
  *
  * The stopwatch laps: each phase ends where the next begins, so that no time can fall between two.
  */
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine_parts.h"
 #include "tare/buf.h"
 #include "tare/clock.h"
 #include "tare/safetensors.h"
@@ -53,7 +55,7 @@ static void lap(const char *phase) {
     lap_start_ns = now_ns;
 }
 
-static void emit_sample(size_t batch, size_t loops, int64_t wall_ns, bool first) {
+void engine_emit_sample(size_t batch, size_t loops, int64_t wall_ns, bool first) {
     emit(json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:b}", "event", "sample", "task", "infer", "call",
                    infer_call, "batch", (json_int_t)batch, "loops", (json_int_t)loops, "wall_ns",
                    (json_int_t)wall_ns, "first", (int)first));
@@ -309,51 +311,6 @@ static enum tare_status train_and_tell(const struct tare_engine_ops *ops, void *
     return status;
 }
 
-/* One image at a time: the number of calls doubles until they fill 20 ms, so that the clock's
- * resolution and cost don't matter, whatever the engine's speed. */
-static enum tare_status time_one_image(const struct tare_engine_ops *ops, void *state,
-                                       const struct tare_work *work, float *logits,
-                                       struct tare_err *err) {
-    enum tare_status status = TARE_OK;
-    for (size_t loops = 1; status == TARE_OK; loops *= 2) {
-        int64_t start_ns = tare_now_ns();
-        for (size_t i = 0; i < loops && status == TARE_OK; i++)
-            status = ops->infer(state, logits, work->test_images + i % work->n_test * work->n_in, 1,
-                                err);
-        int64_t wall_ns = tare_now_ns() - start_ns;
-        if (status == TARE_OK && loops == 1)
-            emit_sample(1, 1, wall_ns, true);
-        if (status == TARE_OK && loops > 1 && wall_ns >= 20000000) {
-            emit_sample(1, loops, wall_ns, false);
-            break;
-        }
-    }
-    return status;
-}
-
-/* Fills logits: (n_test, n_out) by one call on all test images, then times calls. */
-static enum tare_status infer(const struct tare_engine_ops *ops, void *state,
-                              const struct tare_work *work, float *logits, struct tare_err *err) {
-    int64_t start_ns = tare_now_ns();
-    enum tare_status status = ops->infer(state, logits, work->test_images, work->n_test, err);
-    if (status != TARE_OK)
-        return status;
-    emit_sample(work->n_test, 1, tare_now_ns() - start_ns, true);
-    float *scratch = calloc(work->n_test * work->n_out, sizeof *scratch);
-    if (!scratch)
-        return tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory for the logits");
-    for (size_t loop = 0; loop < work->job.infer_loops && status == TARE_OK; loop++) {
-        start_ns = tare_now_ns();
-        status = ops->infer(state, scratch, work->test_images, work->n_test, err);
-        if (status == TARE_OK)
-            emit_sample(work->n_test, 1, tare_now_ns() - start_ns, false);
-    }
-    if (status == TARE_OK && work->job.infer_loops > 0)
-        status = time_one_image(ops, state, work, scratch, err);
-    free(scratch);
-    return status;
-}
-
 static enum tare_status save(const struct tare_engine_ops *ops, const struct tare_work *work,
                              float *logits, struct tare_err *err) {
     const struct tare_job *job = &work->job;
@@ -410,12 +367,14 @@ static enum tare_status run(const struct tare_engine_ops *ops, struct tare_work 
         status = train_and_tell(ops, state, work, err);
     if (status == TARE_OK && work->test_images && ops->infer) {
         logits = calloc(work->n_test * work->n_out + 1, sizeof *logits);
-        status = logits ? infer(ops, state, work, logits, err)
+        status = logits ? engine_measure(ops, state, work, logits, err)
                         : tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory for the logits");
         lap("infer");
     }
     if (status == TARE_OK)
         status = save(ops, work, logits, err);
+    if (status == TARE_OK && !training)
+        engine_tell_ships(); /* after the first inference, which may open more libraries */
     free(logits);
     if (ops->close && state)
         ops->close(state);

@@ -21,8 +21,19 @@
             return try_status;                                                                     \
     } while (0)
 
-/* XNNPACK is what LiteRT uses unless told otherwise; saying so keeps it named in the table. */
-#define KERNEL_MODE "xnnpack"
+/* The kernel mode is the variant. XNNPACK is what LiteRT uses unless told otherwise; saying so
+ * keeps it named in the table. "reference" is no variant: LiteRT 2.3 takes the word and runs
+ * "builtin". */
+static enum tare_status kernel_mode(const char **mode, const char *variant, struct tare_err *err) {
+    static const char *const modes[] = {"xnnpack", "builtin"};
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
+        if (strcmp(variant, modes[i]) == 0 || (i == 0 && variant[0] == '\0')) {
+            *mode = modes[i];
+            return TARE_OK;
+        }
+    return tare_fail(err, TARE_USAGE, "job", "xnnpack or builtin", "there is no variant \"%s\"",
+                     variant);
+}
 
 /* One of each per process, made by import; they last as long as the process. */
 static struct litert_api rt;
@@ -41,7 +52,9 @@ struct state {
     size_t n;          /* images the buffers are made for; 0 before the first call */
     bool checked;      /* the shape of the output was seen to fit n */
     size_t out_values; /* room for logits: the most that any n so far wanted */
-    float *in, *out;   /* LiteRT wants aligned memory, so images and logits go through these */
+    /* LiteRT wants aligned memory, so images and logits go through these. A model that divides by
+     * 255 itself takes uint8. */
+    void *in, *out;
     litert_buffer *in_buffer, *out_buffer;
 };
 
@@ -86,16 +99,16 @@ static enum tare_status engine_import(struct tare_work *work, struct tare_err *e
     return check(rt.CreateEnvironment(0, NULL, &environment), NULL, "cannot start", err);
 }
 
-/* The type of a float32 tensor, for LiteRT and for us. */
+/* The type of a float32 tensor, for LiteRT and for us; with may_be_pixels also of a uint8 one. */
 static enum tare_status describe(struct litert_tensor_type *type, struct tare_model_tensor *shape,
-                                 litert_tensor *tensor, const char *which, const char *file,
-                                 struct tare_err *err) {
+                                 litert_tensor *tensor, bool may_be_pixels, const char *which,
+                                 const char *file, struct tare_err *err) {
     int kind = -1;
     TRY(check(rt.GetTensorTypeId(tensor, &kind), file, which, err));
     if (kind == LITERT_RANKED_TENSOR) {
         TRY(check(rt.GetRankedTensorType(tensor, type), file, which, err));
     }
-    if (type->element != LITERT_FLOAT32) {
+    if (type->element != LITERT_FLOAT32 && !(may_be_pixels && type->element == LITERT_UINT8)) {
         return tare_fail(err, TARE_DATA, file, "export a float32 model",
                          "the model's %s is not a float32 tensor (LiteRT element type %d)", which,
                          type->element);
@@ -111,7 +124,7 @@ static enum tare_status describe(struct litert_tensor_type *type, struct tare_mo
     return TARE_OK;
 }
 
-/* The first signature: one float32 input and one float32 output. */
+/* The first signature: one input and one float32 output. */
 static enum tare_status inspect(struct state *s, size_t n_in, const char *file,
                                 struct tare_err *err) {
     size_t signatures = 0, inputs = 0, outputs = 0;
@@ -132,17 +145,16 @@ static enum tare_status inspect(struct state *s, size_t n_in, const char *file,
     TRY(check(rt.GetSignatureInputTensorByIndex(signature, 0, &in), file, "input", err));
     TRY(check(rt.GetSignatureOutputTensorByIndex(signature, 0, &out), file, "output", err));
     struct tare_model_tensor input = {0}, output = {0};
-    TRY(describe(&s->input, &input, in, "input", file, err));
-    TRY(describe(&s->output, &output, out, "output", file, err));
+    TRY(describe(&s->input, &input, in, true, "input", file, err));
+    TRY(describe(&s->output, &output, out, false, "output", file, err));
     return tare_model_plan(&s->plan, &input, &output, n_in, file, err);
 }
 
 /* Options are a text of settings that LiteRT parses; it frees the text with the function given. */
-static enum tare_status compile(struct state *s, const char *file, int threads,
+static enum tare_status compile(struct state *s, const char *file, const char *mode, int threads,
                                 struct tare_err *err) {
     char settings[96];
-    snprintf(settings, sizeof settings, "kernel_mode = \"%s\"\nnum_threads = %d\n", KERNEL_MODE,
-             threads);
+    snprintf(settings, sizeof settings, "kernel_mode = \"%s\"\nnum_threads = %d\n", mode, threads);
     TRY(check(rt.CreateOptions(&s->options), file, "options", err));
     TRY(check(rt.SetOptionsHardwareAccelerators(s->options, LITERT_CPU), file, "options", err));
     char *text = strdup(settings);
@@ -168,6 +180,8 @@ static enum tare_status compile(struct state *s, const char *file, int threads,
 static enum tare_status prepare(struct state *s, struct tare_work *work, struct tare_err *err) {
     const char *file = work->job.model_file;
     int threads = work->job.threads > 0 ? work->job.threads : 1;
+    const char *mode = NULL;
+    TRY(kernel_mode(&mode, work->job.variant, err));
     TRY(tare_model_file_check(file, err));
     /* From memory and not by its path, for LiteRT verifies the structure of the former only: a
      * damaged file read by path crashes it. */
@@ -175,12 +189,12 @@ static enum tare_status prepare(struct state *s, struct tare_work *work, struct 
     TRY(check(rt.CreateModelFromBuffer(environment, s->file.data, s->file.size, &s->model), file,
               "cannot load the model", err));
     TRY(inspect(s, work->n_in, file, err));
-    TRY(compile(s, file, threads, err));
+    TRY(compile(s, file, mode, threads, err));
     work->n_out = s->plan.n_out;
     char text[32];
     snprintf(text, sizeof text, "%d", threads);
     tare_engine_setting("num_threads", text);
-    tare_engine_setting("kernel_mode", KERNEL_MODE);
+    tare_engine_setting("kernel_mode", mode);
     snprintf(text, sizeof text, "%zu", s->plan.batch);
     tare_engine_setting("model_batch", s->plan.batch == 0 ? "free" : text);
     tare_engine_infer_call("LiteRtRunCompiledModel");
@@ -238,19 +252,22 @@ static enum tare_status engine_build(void **state, struct tare_work *work, struc
 
 /* A tensor over aligned memory of its own, with at least one alignment more at its end: XNNPACK's
  * vector loads may read, though never use, a few bytes behind a tensor. */
-static enum tare_status make_buffer(litert_buffer **buffer, float **memory,
-                                    const struct litert_tensor_type *type, size_t values,
+static enum tare_status make_buffer(litert_buffer **buffer, void **memory,
+                                    const struct litert_tensor_type *type, size_t bytes,
                                     struct tare_err *err) {
-    size_t bytes = values * sizeof **memory;
     size_t padded = (bytes / LITERT_ALIGNMENT + 2) * LITERT_ALIGNMENT;
     *memory = aligned_alloc(LITERT_ALIGNMENT, padded);
     if (*memory == NULL) {
         return tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory for a tensor of %zu bytes",
                          bytes);
     }
-    memset(*memory + values, 0, padded - bytes);
+    memset((char *)*memory + bytes, 0, padded - bytes);
     return check(rt.CreateTensorBufferFromHostMemory(type, *memory, bytes, NULL, buffer), NULL,
                  "tensor buffer", err);
+}
+
+static size_t input_bytes(const struct state *s, size_t n) {
+    return n * s->plan.n_in * (s->input.element == LITERT_UINT8 ? 1 : sizeof(float));
 }
 
 /* Resizes the model to n images and makes buffers for them; the same n again costs nothing. Keras'
@@ -271,8 +288,8 @@ static enum tare_status resize(struct state *s, size_t n, struct tare_err *err) 
     if (s->out_values < n * s->plan.n_out) {
         s->out_values = n * s->plan.n_out;
     }
-    TRY(make_buffer(&s->in_buffer, &s->in, &s->input, n * s->plan.n_in, err));
-    TRY(make_buffer(&s->out_buffer, &s->out, &s->output, s->out_values, err));
+    TRY(make_buffer(&s->in_buffer, &s->in, &s->input, input_bytes(s, n), err));
+    TRY(make_buffer(&s->out_buffer, &s->out, &s->output, s->out_values * sizeof(float), err));
     s->n = n;
     return TARE_OK;
 }
@@ -298,7 +315,11 @@ static enum tare_status run(void *state, float *logits, const float *x, size_t n
     if (s->n != n) {
         TRY(resize(s, n, err));
     }
-    memcpy(s->in, x, n * s->plan.n_in * sizeof *x);
+    if (s->input.element == LITERT_UINT8) {
+        tare_model_pixels(s->in, x, n * s->plan.n_in);
+    } else {
+        memcpy(s->in, x, input_bytes(s, n));
+    }
     TRY(check(rt.RunCompiledModel(s->compiled, 0, 1, &s->in_buffer, 1, &s->out_buffer), NULL,
               "LiteRtRunCompiledModel", err));
     if (!s->checked) {

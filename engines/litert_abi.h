@@ -14,9 +14,9 @@
 #include <stdint.h>
 
 enum { LITERT_OK = 0 };
-enum { LITERT_CPU = 1 };           /* a bit of the set of accelerators */
-enum { LITERT_FLOAT32 = 1 };       /* element type */
-enum { LITERT_RANKED_TENSOR = 0 }; /* kind of tensor type */
+enum { LITERT_CPU = 1 };                       /* a bit of the set of accelerators */
+enum { LITERT_FLOAT32 = 1, LITERT_UINT8 = 3 }; /* element types */
+enum { LITERT_RANKED_TENSOR = 0 };             /* kind of tensor type */
 #define LITERT_MAX_RANK 8
 #define LITERT_ALIGNMENT 64 /* of host memory handed to LiteRT, in bytes */
 

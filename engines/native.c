@@ -83,6 +83,9 @@ static enum tare_status build(void **state, struct tare_work *work, struct tare_
     enum tare_status status = TARE_OK;
     if (strcmp(job->device, "cpu") != 0)
         return tare_engine_skip(err, "--device cpu", "this engine runs on the CPU only");
+    if (job->variant[0])
+        return tare_fail(err, TARE_USAGE, "job", "leave variant empty",
+                         "there is no variant \"%s\"", job->variant);
     if (!is_f64 && strcmp(job->precision, "float32") != 0)
         return tare_fail(err, TARE_USAGE, "job", "use float32 or float64",
                          "precision \"%s\" is not known", job->precision);

@@ -4,6 +4,7 @@
  * files and the protocol: engine_main.c.
  */
 #include <dlfcn.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,10 +21,20 @@
             return try_status;                                                                     \
     } while (0)
 
+/* A tensor costs ONNX Runtime some 0.1 µs to make and to release, and so does a copy of this size;
+ * `make bench-deploy` measures what the binding adds. */
+#define SMALL_BYTES 8192
+
 /* One of each per process, made by import; they last as long as the process. */
 static struct ort_api ort;
 static ort_env *env;
 static const char *version = "";
+
+/* What one Run takes and gives. */
+struct tensors {
+    ort_value *input, *output;
+    size_t n; /* images */
+};
 
 struct state {
     ort_options *options;
@@ -32,7 +43,10 @@ struct state {
     ort_allocator *allocator; /* the library's own, never released */
     char *input_name, *output_name;
     struct tare_model_tensor input, output;
+    int takes; /* element of the input: float32, or uint8 where the model divides by 255 itself */
     struct tare_model_plan plan;
+    struct tensors small; /* over in and out, for small.n images; none while n is 0 */
+    void *in, *out;
 };
 
 /* Turns a library status into ours and releases it. Its text may quote any bytes of a broken model,
@@ -109,20 +123,21 @@ static enum tare_status open_session(struct state *s, const char *file, int thre
                  "cannot load the model", err);
 }
 
-/* The shape of a float32 tensor. */
-static enum tare_status describe(struct tare_model_tensor *tensor, const ort_type_info *info,
-                                 const char *which, const char *file, struct tare_err *err) {
-    int type = 0, element = 0;
+/* The shape of a float32 tensor; with may_be_pixels also of a uint8 one. */
+static enum tare_status describe(struct tare_model_tensor *tensor, int *element,
+                                 const ort_type_info *info, bool may_be_pixels, const char *which,
+                                 const char *file, struct tare_err *err) {
+    int type = 0;
     const ort_tensor_info *shape = NULL;
     TRY(check(ort.GetOnnxTypeFromTypeInfo(info, &type), file, which, err));
     if (type == ORT_TYPE_TENSOR) {
         TRY(check(ort.CastTypeInfoToTensorInfo(info, &shape), file, which, err));
-        TRY(check(ort.GetTensorElementType(shape, &element), file, which, err));
+        TRY(check(ort.GetTensorElementType(shape, element), file, which, err));
     }
-    if (element != ORT_ELEMENT_FLOAT32) {
+    if (*element != ORT_ELEMENT_FLOAT32 && !(may_be_pixels && *element == ORT_ELEMENT_UINT8)) {
         return tare_fail(err, TARE_DATA, file, "export a float32 model",
                          "the model's %s is not a float32 tensor (ONNX element type %d)", which,
-                         element);
+                         *element);
     }
     size_t rank = 0;
     TRY(check(ort.GetDimensionsCount(shape, &rank), file, which, err));
@@ -134,7 +149,7 @@ static enum tare_status describe(struct tare_model_tensor *tensor, const ort_typ
     return check(ort.GetDimensions(shape, tensor->dims, rank), file, which, err);
 }
 
-/* One float32 input and one float32 output, with their names and shapes. */
+/* One input and one float32 output, with their names and shapes. */
 static enum tare_status inspect(struct state *s, const char *file, struct tare_err *err) {
     size_t inputs = 0, outputs = 0;
     TRY(check(ort.SessionGetInputCount(s->session, &inputs), file, "inputs", err));
@@ -145,11 +160,12 @@ static enum tare_status inspect(struct state *s, const char *file, struct tare_e
     }
     ort_type_info *info = NULL;
     TRY(check(ort.SessionGetInputTypeInfo(s->session, 0, &info), file, "input", err));
-    enum tare_status status = describe(&s->input, info, "input", file, err);
+    enum tare_status status = describe(&s->input, &s->takes, info, true, "input", file, err);
     ort.ReleaseTypeInfo(info);
     TRY(status);
     TRY(check(ort.SessionGetOutputTypeInfo(s->session, 0, &info), file, "output", err));
-    status = describe(&s->output, info, "output", file, err);
+    int gives = 0;
+    status = describe(&s->output, &gives, info, false, "output", file, err);
     ort.ReleaseTypeInfo(info);
     TRY(status);
     TRY(check(ort.SessionGetInputName(s->session, 0, s->allocator, &s->input_name), file,
@@ -161,6 +177,10 @@ static enum tare_status inspect(struct state *s, const char *file, struct tare_e
 static enum tare_status prepare(struct state *s, struct tare_work *work, struct tare_err *err) {
     const char *file = work->job.model_file;
     int threads = work->job.threads > 0 ? work->job.threads : 1;
+    if (work->job.variant[0] != '\0') {
+        return tare_fail(err, TARE_USAGE, "job", "leave variant empty",
+                         "there is no variant \"%s\"", work->job.variant);
+    }
     TRY(tare_model_file_check(file, err));
     TRY(open_session(s, file, threads, err));
     TRY(inspect(s, file, err));
@@ -177,6 +197,12 @@ static enum tare_status prepare(struct state *s, struct tare_work *work, struct 
     return TARE_OK;
 }
 
+static void free_tensors(struct tensors *tensors) {
+    ort.ReleaseValue(tensors->input); /* takes NULL */
+    ort.ReleaseValue(tensors->output);
+    *tensors = (struct tensors){0};
+}
+
 static void engine_close(void *state) {
     struct state *s = state;
     if (s == NULL) {
@@ -188,6 +214,9 @@ static void engine_close(void *state) {
             check(ort.AllocatorFree(s->allocator, names[i]), "", "name", NULL);
         }
     }
+    free_tensors(&s->small);
+    free(s->in);
+    free(s->out);
     tare_model_plan_free(&s->plan);
     ort.ReleaseSession(s->session); /* these take NULL */
     ort.ReleaseMemoryInfo(s->cpu);
@@ -209,33 +238,77 @@ static enum tare_status engine_build(void **state, struct tare_work *work, struc
     return status;
 }
 
-/* One Run of n images, straight from x into logits: neither is copied by us. */
+static size_t input_bytes(const struct state *s, size_t n) {
+    return n * s->plan.n_in * (s->takes == ORT_ELEMENT_UINT8 ? 1 : sizeof(float));
+}
+
+/* Tensors over images: (n, n_in) and logits: (n, n_out), which they borrow. */
+static enum tare_status make_tensors(struct tensors *tensors, const struct state *s, float *logits,
+                                     const void *images, size_t n, struct tare_err *err) {
+    struct tare_model_tensor in = s->input, out = s->output;
+    in.dims[0] = out.dims[0] = (int64_t)n;
+    size_t out_bytes = n * s->plan.n_out * sizeof *logits;
+    *tensors = (struct tensors){.n = n};
+    /* an input is only read, but one function makes both kinds, so it asks for void * */
+    TRY(check(ort.CreateTensorWithDataAsOrtValue(s->cpu, (void *)images, input_bytes(s, n), in.dims,
+                                                 (size_t)in.rank, s->takes, &tensors->input),
+              s->input_name, "input tensor", err));
+    return check(ort.CreateTensorWithDataAsOrtValue(s->cpu, logits, out_bytes, out.dims,
+                                                    (size_t)out.rank, ORT_ELEMENT_FLOAT32,
+                                                    &tensors->output),
+                 s->output_name, "output tensor", err);
+}
+
+static enum tare_status run_tensors(struct state *s, struct tensors *tensors,
+                                    struct tare_err *err) {
+    const ort_value *const *inputs = (const ort_value *const *)&tensors->input;
+    return check(ort.Run(s->session, NULL, (const char *const *)&s->input_name, inputs, 1,
+                         (const char *const *)&s->output_name, 1, &tensors->output),
+                 s->input_name, "Run", err);
+}
+
+/* Tensors for n images over memory of our own. */
+static enum tare_status resize_small(struct state *s, size_t n, struct tare_err *err) {
+    free_tensors(&s->small);
+    free(s->in);
+    free(s->out);
+    s->in = malloc(input_bytes(s, n));
+    s->out = malloc(n * s->plan.n_out * sizeof(float));
+    if (s->in == NULL || s->out == NULL) {
+        return tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory for %zu images", n);
+    }
+    enum tare_status status = make_tensors(&s->small, s, s->out, s->in, n, err);
+    if (status != TARE_OK) {
+        free_tensors(&s->small);
+    }
+    return status;
+}
+
+/* One Run of n images: few go through tensors that are made once, and so do pixels, which must be
+ * made of x anyway; many are not copied by us. */
 static enum tare_status run(void *state, float *logits, const float *x, size_t n,
                             struct tare_err *err) {
     struct state *s = state;
-    struct tare_model_tensor in = s->input, out = s->output;
-    in.dims[0] = out.dims[0] = (int64_t)n;
-    size_t in_bytes = n * s->plan.n_in * sizeof *x, out_bytes = n * s->plan.n_out * sizeof *logits;
-    const char *input_names[] = {s->input_name}, *output_names[] = {s->output_name};
-    ort_value *input = NULL, *output = NULL;
-    /* an input is only read, but one function makes both kinds, so it asks for void * */
-    enum tare_status status =
-        check(ort.CreateTensorWithDataAsOrtValue(s->cpu, (void *)x, in_bytes, in.dims,
-                                                 (size_t)in.rank, ORT_ELEMENT_FLOAT32, &input),
-              s->input_name, "input tensor", err);
-    if (status == TARE_OK) {
-        status = check(ort.CreateTensorWithDataAsOrtValue(s->cpu, logits, out_bytes, out.dims,
-                                                          (size_t)out.rank, ORT_ELEMENT_FLOAT32,
-                                                          &output),
-                       s->output_name, "output tensor", err);
+    bool takes_pixels = s->takes == ORT_ELEMENT_UINT8;
+    if (takes_pixels || input_bytes(s, n) <= SMALL_BYTES) {
+        if (s->small.n != n) {
+            TRY(resize_small(s, n, err));
+        }
+        if (takes_pixels) {
+            tare_model_pixels(s->in, x, n * s->plan.n_in);
+        } else {
+            memcpy(s->in, x, input_bytes(s, n));
+        }
+        TRY(run_tensors(s, &s->small, err));
+        memcpy(logits, s->out, n * s->plan.n_out * sizeof *logits);
+        return TARE_OK;
     }
+    struct tensors large;
+    enum tare_status status = make_tensors(&large, s, logits, x, n, err);
     if (status == TARE_OK) {
-        const ort_value *inputs[] = {input};
-        status = check(ort.Run(s->session, NULL, input_names, inputs, 1, output_names, 1, &output),
-                       s->input_name, "Run", err);
+        status = run_tensors(s, &large, err);
     }
-    ort.ReleaseValue(input);
-    ort.ReleaseValue(output);
+    free_tensors(&large);
     return status;
 }
 

@@ -16,9 +16,9 @@
 
 #define ORT_VERSION_WANTED 17
 
-enum { ORT_LOG_ERROR = 3 };       /* OrtLoggingLevel */
-enum { ORT_TYPE_TENSOR = 1 };     /* ONNXType */
-enum { ORT_ELEMENT_FLOAT32 = 1 }; /* ONNXTensorElementDataType */
+enum { ORT_LOG_ERROR = 3 };                              /* OrtLoggingLevel */
+enum { ORT_TYPE_TENSOR = 1 };                            /* ONNXType */
+enum { ORT_ELEMENT_FLOAT32 = 1, ORT_ELEMENT_UINT8 = 2 }; /* ONNXTensorElementDataType */
 enum { ORT_ARENA_ALLOCATOR = 1, ORT_MEMORY_DEFAULT = 0 };
 
 /* Opaque to us; NULL from a function that returns ort_status means success. */

@@ -1,7 +1,7 @@
 """The half of a Python engine that all of them share: protocol, stopwatch, files.
 
 engine_main.c is the same for engines in C, and both pass the same conformance test; doc/protocol.md
-is the specification. An engine is a subclass of Engine with a few hooks, and ends with
+is the specification. How inference is measured is tare_infer.py. An engine is a subclass of Engine with a few hooks, and ends with
 `sys.exit(tare_engine.main(MyEngine()))`; TEMPLATE.py is the shortest one. Tutorial engines
 (keras_engine.py, pytorch_engine.py) fill in the tutorial hooks, others the controlled ones.
 
@@ -14,9 +14,11 @@ import sys
 import time
 from types import SimpleNamespace
 
+import tare_infer
+
 ABI = 1
 MAX_LINE_BYTES = 65536
-ONE_IMAGE_NS = 20_000_000  # a measurement of single images lasts at least this long
+MAX_QUERIES, MAX_BATCHES, MAX_BATCH = 1_000_000, 16, 65536
 
 JOB_DEFAULTS = {  # as tare_job_defaults
     "abi": ABI, "task": "train", "track": "controlled", "variant": "", "model": "",
@@ -24,7 +26,8 @@ JOB_DEFAULTS = {  # as tare_job_defaults
     "init": "", "order": "", "optimizer": {}, "batch": 32, "epochs": 1, "steps": 0, "range": 0,
     "threads": 1, "seed": 0, "precision": "float32", "device": "cpu", "out": "", "logits": "",
     "export_dir": "", "model_file": "", "infer_loops": 0, "losses": "", "logits_before": "",
-    "dump_dir": "", "dump_at": [], "first_apart": True,
+    "dump_dir": "", "dump_at": [], "first_apart": True, "latencies": "", "queries": 0,
+    "batches": [],
 }
 OPTIMIZER_DEFAULTS = {"name": "adam", "lr": 1e-3, "momentum": 0.9, "beta1": 0.9, "beta2": 0.999,
                       "epsilon": 1e-8}
@@ -174,6 +177,10 @@ def parse_job(line):
     job.optimizer = SimpleNamespace(**fill(OPTIMIZER_DEFAULTS, job.optimizer, "optimizer"))
     if job.abi != ABI:
         raise Failure("usage", f"the job has abi {job.abi}; this engine speaks {ABI}")
+    if job.queries > MAX_QUERIES or len(job.batches) > MAX_BATCHES or not all(
+            type(batch) is int and 1 <= batch <= MAX_BATCH for batch in job.batches):
+        raise Failure("data", f"at most {MAX_QUERIES} queries, {MAX_BATCHES} batches of 1 to "
+                              f"{MAX_BATCH} images")
     return job
 
 
@@ -237,11 +244,11 @@ def write_file(path, data):
     os.replace(part, path)
 
 
-def write_npy(path, array):
+def write_npy(path, array, dtype="<f4"):
     import io
     import numpy as np
     buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(array, dtype="<f4"))
+    np.save(buffer, np.ascontiguousarray(array, dtype=dtype))
     write_file(path, buffer.getvalue())
 
 
@@ -330,36 +337,13 @@ def save(engine, job, weights, logits):
         write_npy(job.logits, logits)
 
 
-# ---- inference -----------------------------------------------------------------------------------
-
-def measure_infer(protocol, name, function, x, repeats):
-    """Times one way to infer; returns the logits of all of x."""
-    start_ns = time.monotonic_ns()
-    logits = function(x)
-    protocol.sample(name, len(x), 1, time.monotonic_ns() - start_ns, True)
-    for _ in range(repeats):
-        start_ns = time.monotonic_ns()
-        function(x)
-        protocol.sample(name, len(x), 1, time.monotonic_ns() - start_ns, False)
-    if repeats > 0:
-        measure_one(protocol, name, function, x, repeats)
+def infer(protocol, job, calls, x):
+    """Measures what the job asks for, in a phase of its own; returns the logits to be graded."""
+    logits, query_ns = tare_infer.measure(protocol, job, calls, x)
+    if job.latencies and job.queries:
+        write_npy(job.latencies, query_ns, "<i4")
+    protocol.lap("infer")
     return logits
-
-
-def measure_one(protocol, name, function, x, repeats):
-    """One image a call: the number of calls grows until the clock's resolution cannot matter."""
-    def calls(loops):
-        start_ns = time.monotonic_ns()
-        for i in range(loops):
-            function(x[i % len(x)][None])
-        return time.monotonic_ns() - start_ns
-
-    protocol.sample(name, 1, 1, calls(1), True)
-    loops = 1
-    while calls(loops) < ONE_IMAGE_NS:
-        loops *= 2
-    for _ in range(repeats):
-        protocol.sample(name, 1, loops, calls(loops), False)
 
 
 # ---- the controlled track ------------------------------------------------------------------------
@@ -443,9 +427,7 @@ def run_controlled(engine, job, protocol):
     weights = train_controlled(engine, work, protocol) if job.task == "train" else None
     logits = None
     if work.test_images is not None:
-        logits = measure_infer(protocol, engine.infer_call, engine.infer, work.test_images,
-                               job.infer_loops)
-        protocol.lap("infer")
+        logits = infer(protocol, job, [(engine.infer_call, engine.infer)], work.test_images)
     save(engine, job, weights, logits)
     protocol.lap("save")
 
@@ -474,9 +456,7 @@ def run_tutorial(engine, job, protocol):
         protocol.epoch(i, loss, 0)
     protocol.event("metric", name="evaluate_accuracy", value=float(engine.tutorial_evaluate()))
     protocol.lap("evaluate")
-    logits = [measure_infer(protocol, name, function, x, job.infer_loops)
-              for name, function in engine.tutorial_calls()][0]
-    protocol.lap("infer")
+    logits = infer(protocol, job, engine.tutorial_calls(), x)
     if job.export_dir:
         path = os.path.join(job.export_dir, f"model.{engine.export_format}")
         start_ns = time.monotonic_ns()

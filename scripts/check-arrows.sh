@@ -15,7 +15,8 @@ owner() {
         data|digit) echo data ;;
         net) echo net ;;
         train) echo engine ;;
-        certify|disagree|engine|lab|protocol|stats|summary|supervise|verify) echo lab ;;
+        export) echo export ;;
+        bench|certify|disagree|engine|lab|latency|parity|protocol|row|stats|summary|supervise|verify) echo lab ;;
         report) echo report ;;
         *) echo "check-arrows: include/tare/$1.h has no owner; add it to scripts/check-arrows.sh" >&2
            echo unknown ;;

@@ -134,6 +134,11 @@ static void a_job_survives_the_round_trip(void **state) {
     job.batch = 77;
     job.threads = 3;
     job.steps = 9375;
+    strcpy(job.latencies, "/queries.npy");
+    job.queries = TARE_MAX_QUERIES;
+    job.batch_count = TARE_MAX_BATCHES;
+    for (size_t i = 0; i < TARE_MAX_BATCHES; i++)
+        job.batches[i] = i % 2 ? 1 : TARE_MAX_BATCH;
     char *line = NULL;
     assert_int_equal(tare_job_text(&line, &job, NULL), TARE_OK);
     assert_int_equal(line[strlen(line) - 1], '\n');
@@ -155,7 +160,20 @@ static void wrong_jobs_are_refused(void **state) {
                                         "{\"abi\":1,\"optimizer\":3}",
                                         "{\"abi\":1,\"model\":[]}",
                                         "{\"abi\":1,\"optimizer\":{\"lr\":\"x\"}}",
-                                        "{\"abi\":1,\"seed\":-4}"};
+                                        "{\"abi\":1,\"seed\":-4}",
+                                        "{\"abi\":1,\"queries\":-1}",
+                                        "{\"abi\":1,\"queries\":1000001}",
+                                        "{\"abi\":1,\"queries\":\"7\"}",
+                                        "{\"abi\":1,\"latencies\":7}",
+                                        "{\"abi\":1,\"batches\":8}",
+                                        "{\"abi\":1,\"batches\":{\"a\":8}}",
+                                        "{\"abi\":1,\"batches\":[0]}",
+                                        "{\"abi\":1,\"batches\":[-8]}",
+                                        "{\"abi\":1,\"batches\":[8,1.5]}",
+                                        "{\"abi\":1,\"batches\":[65537]}",
+                                        "{\"abi\":1,\"batches\":[99999999999999999999]}",
+                                        "{\"abi\":1,\"batches\":[1,2,3,4,5,6,7,8,9,10,11,12,"
+                                        "13,14,15,16,17]}"};
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         static struct tare_job job;
         if (tare_job_parse(&job, lines[i], strlen(lines[i]), NULL) != TARE_DATA)

@@ -26,6 +26,7 @@
 #define TARE_MAX_CELLS 32
 #define TARE_DEFAULT_RUNS 6 /* fewer cannot carry a 95 % interval (stats.h) */
 #define TARE_DEFAULT_TIMEOUT_S 600
+#define TARE_EXPORTER "tare" /* of an export that tare wrote itself */
 
 /* What tare knows about an engine by name: one row per cell it can be, rows of one engine together.
  * Engines it doesn't know train on the controlled track. */

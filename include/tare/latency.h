@@ -5,9 +5,11 @@
  *     if (latency.quantile[TARE_P99].known) printf("%g s\n", latency.quantile[TARE_P99].seconds);
  *     else printf("needs %zu\n", latency.quantile[TARE_P99].needs);
  *
- * A percentile is printed as an upper bound that 99 % confidence bears, in the manner of MLPerf
- * LoadGen's early stopping: of n queries, the k-th largest is at or above the percentile p with
- * that confidence for the largest k with P(Binomial(n, 1 − p) ≤ k) ≤ 1 %. doc/statistics.md derives
+ * A percentile is shown as an upper bound that 99 % confidence bears, from order statistics: of n
+ * queries, the one with exactly k longer than it (the k+1-th longest) is at or above the true
+ * quantile p with that confidence when P(Binomial(n, 1 − p) ≤ k) ≤ 1 %. The largest such k gives
+ * the lowest such bound; it must be at least TARE_LATENCY_OVER, so that no bound is the longest
+ * query itself. MLPerf LoadGen's early stopping counts in the same way. doc/statistics.md derives
  * it.
  */
 #ifndef TARE_LATENCY_H
@@ -17,7 +19,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tare/array.h"
+#include "tare/err.h"
+
 #define TARE_LATENCY_CONFIDENCE 0.99
+#define TARE_LATENCY_OVER 1 /* queries that must be longer than a bound that is shown */
 
 /* id, key in JSON, quantile */
 #define TARE_QUANTILE_LIST(X)                                                                      \
@@ -31,8 +37,8 @@ enum tare_quantile_id {
 
 struct tare_quantile {
     bool known;
-    double seconds; /* NaN when not known */
-    size_t needs;   /* queries that would bear it (64 for p90, 662 for p99, 6,636 for p99.9) */
+    double seconds; /* NaN when not known; infinite when it was off the scale of 32 bits, 2.1 s */
+    size_t needs;   /* queries that bear it: 11 for p50, 64 for p90, 662 for p99, 6,636 for p99.9 */
 };
 
 struct tare_latency {
@@ -41,11 +47,17 @@ struct tare_latency {
     struct tare_quantile quantile[TARE_QUANTILE_COUNT];
 };
 
-/* The fewest queries that bear quantile p with `over` of them above it. */
+/* The fewest queries n that bear quantile p (0 < p < 1) with `over` of them above the bound: the
+ * smallest with P(Binomial(n, 1 − p) ≤ over) ≤ 1 %. */
 size_t tare_quantile_needs(double p, size_t over);
 
-/* query_ns: (n), in any order; it is sorted in place. */
+/* query_ns: (n), in any order; it is sorted in place. INT32_MAX is "that long or longer". */
 void tare_latency_of(struct tare_latency *latency, int32_t *query_ns, size_t n);
+
+/* Reads what an engine wrote for the job's `latencies`: int32 (queries), no time below 0 and not
+ * all of them 0, else TARE_DATA and nothing to free. */
+enum tare_status tare_latencies_read(struct tare_array *query_ns, const char *path, size_t queries,
+                                     struct tare_err *err);
 
 const char *tare_quantile_name(enum tare_quantile_id id);
 double tare_quantile_p(enum tare_quantile_id id);

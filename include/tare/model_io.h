@@ -50,6 +50,9 @@ enum tare_status tare_model_infer(const struct tare_model_plan *plan, tare_model
                                   void *state, float *logits, const float *x, size_t n,
                                   struct tare_err *err);
 
+/* The pixels that x: (count) was made of by u8 / 255.0f, exactly, for a model that takes them. */
+void tare_model_pixels(uint8_t *pixels, const float *x, size_t count);
+
 /* "(?, 28, 28)" */
 void tare_model_shape_text(char out[TARE_MODEL_SHAPE_TEXT], const struct tare_model_tensor *tensor);
 

@@ -86,6 +86,16 @@ enum tare_status tare_net_from_tensors(float *params, const struct tare_net *net
                                        const struct tare_tensors *tensors, const char *name,
                                        struct tare_err *err);
 
+/* The net that the `model` metadata name, and its parameters in a new block (free *params).
+ * TARE_DATA: no model there, or tensors that are not the model's. */
+enum tare_status tare_net_of_tensors(struct tare_net *net, float **params,
+                                     const struct tare_tensors *tensors, const char *name,
+                                     struct tare_err *err);
+
+/* TARE_DATA that names the tensor and the value when one is NaN or infinite. */
+enum tare_status tare_net_check_params(const float *params, const struct tare_net *net,
+                                       const char *name, struct tare_err *err);
+
 /* The same with the file: read makes the net from the file's `model` metadata and its parameters in
  * a new block (free *params). TARE_DATA: no model in it, or tensors that are not the model's. */
 enum tare_status tare_net_read(struct tare_net *net, float **params, const char *path,

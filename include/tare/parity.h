@@ -27,15 +27,18 @@ struct tare_parity_reference {
     double *logits; /* (n, n_out), float64 */
     double norm;    /* ‖logits‖ */
     double reach;   /* the farthest float32 reference, ‖difference‖ */
+    double *stray;  /* (n): of each image's logits, the farthest of any float32 reference's */
 };
 
 struct tare_parity {
-    double ratio;        /* ‖given − reference‖ / reach; infinite when given isn't finite */
-    double max_abs_diff; /* of one logit */
-    size_t changed_answers; /* images whose largest logit is another's */
+    double ratio; /* ‖given − reference‖ / max(reach, 2⁻²⁴·norm); infinite for NaN or infinity */
+    double max_abs_diff;    /* of one logit; infinite likewise */
+    size_t changed_answers; /* images whose largest logit is another's, and not by rounding alone:
+                               the reference has the two more than 10 · stray apart */
 };
 
-/* images: (n, n_in), x = u8/255.0f. */
+/* images: (n, n_in), x = u8/255.0f. Free the reference; after a failure there is nothing to free.
+ * TARE_DATA: float32 overflows on these weights; TARE_MEMORY. */
 enum tare_status tare_parity_reference_make(struct tare_parity_reference *reference,
                                             const struct tare_net *net, const float *params,
                                             const float *images, size_t n, struct tare_err *err);

@@ -24,6 +24,7 @@
 #define TARE_MAX_WALL_NS INT64_C(400000000000000) /* over four days: a job's sum fits */
 #define TARE_MAX_DUMPS 16
 #define TARE_MAX_BATCHES 16
+#define TARE_MAX_BATCH 65536 /* images of one of them */
 #define TARE_MAX_QUERIES 1000000
 
 /* What a job asks for. Every path is absolute. An empty string means: not given. */

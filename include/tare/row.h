@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "tare/latency.h"
 #include "tare/stats.h"
 #include "tare/supervise.h" /* enum tare_cell_state */
 
@@ -81,14 +82,22 @@ struct tare_check { /* an exported file run over the test set by a runtime */
     enum tare_cell_state state;
     struct tare_stat accuracy, infer_all_s;
     double wilson_lo, wilson_hi; /* of the median accuracy */
-    double max_abs_diff;         /* largest over the runs, of a logit; NaN when not compared */
-    double changed_answers;      /* largest over the runs; NaN when not compared */
+    /* Largest over the runs; NaN when not compared. With the framework's own logits: */
+    double max_abs_diff, changed_answers;
+    /* with the float64 reference of the same weights (parity.h): */
+    double parity_ratio, parity_changed;
+    struct tare_stat query_s[TARE_QUANTILE_COUNT]; /* one image, over the runs that bear it */
+    size_t queries;                                /* of a run */
+    struct tare_stat cold_start_s;                 /* exec to the first answer, and the memory */
+    struct tare_stat cold_rss_bytes;               /* of a process that answers one image */
+    double ships_bytes; /* of the runtime: its program and libraries; NaN: it doesn't say */
 };
 struct tare_export {
     const char *format, *exporter;
     const char *path; /* of the first run; relative to the results folder */
     size_t files, bytes;
     struct tare_stat seconds;
+    double environment_bytes; /* installed to export it: a framework, or tare; NaN: not known */
     struct tare_check *checks;
     size_t check_count;
 };

@@ -48,8 +48,16 @@ struct tare_comparison {
     bool apart; /* the interval excludes 1 */
 };
 
+struct tare_installed { /* an environment of a framework */
+    const char *name;
+    double megabytes;
+};
+
 struct tare_experiment {
     const char *created, *tare_version, *command;
+    double tare_bytes; /* of the program; NaN: not known */
+    struct tare_installed *environments;
+    size_t environment_count;
     struct {
         const char *name, *title, *sha256, *licence, *source;
         bool standin;
@@ -91,7 +99,11 @@ enum tare_status tare_summary_read(struct tare_summary *summary, const char *pat
                                    struct tare_err *err);
 void tare_summary_free(struct tare_summary *summary);
 
-/* Rows and runtime checks that are not ok or not complete: 0: all that was asked for was done. */
+/* A check that went wrong; not one whose runtime isn't installed, which nobody asked for by name.
+ */
+bool tare_check_failed(const struct tare_check *check);
+
+/* Rows that are not ok or not complete, and failed checks: 0: all that was asked for was done. */
 size_t tare_summary_failures(const struct tare_summary *summary);
 
 const char *tare_comparison_kind_name(enum tare_comparison_kind kind);

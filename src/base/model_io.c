@@ -115,6 +115,13 @@ enum tare_status tare_model_infer(const struct tare_model_plan *plan, tare_model
     return status;
 }
 
+/* x · 255 is within a rounding or two of the pixel, which is the nearest whole number. */
+void tare_model_pixels(uint8_t *pixels, const float *x, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        pixels[i] = (uint8_t)(int)(x[i] * 255.0f + 0.5f);
+    }
+}
+
 enum tare_status tare_model_file_check(const char *path, struct tare_err *err) {
     struct stat info;
     if (stat(path, &info) != 0) {

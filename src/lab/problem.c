@@ -74,16 +74,15 @@ void tare_problem_free(struct tare_problem *p) {
     *p = (struct tare_problem){0};
 }
 
-/* x: (count, n_in) = u8/255 of the images in rows (NULL: 0, 1, 2 …), pixels in the order of map. */
-static void read_pixels(float *x, const struct tare_array *images, const int32_t *rows,
-                        size_t count, const int32_t *map, size_t n_in) {
+void tare_read_pixels(float *x, const struct tare_array *images, const int32_t *rows, size_t count,
+                      const int32_t *map, size_t n_in) {
     float quotient[256];
     for (int value = 0; value < 256; value++)
         quotient[value] = (float)value / 255.0F;
     for (size_t r = 0; r < count; r++) {
         const uint8_t *image = (const uint8_t *)images->data + (rows ? (size_t)rows[r] : r) * n_in;
         for (size_t i = 0; i < n_in; i++)
-            x[r * n_in + i] = quotient[image[map[i]]];
+            x[r * n_in + i] = quotient[image[map ? (size_t)map[i] : i]];
     }
 }
 
@@ -98,9 +97,9 @@ static void fill(struct tare_view *v, const struct tare_problem *p, int32_t *new
         v->labels[r] = new_class[labels[p->rows[r]]];
     for (size_t i = 0; i < net->param_count; i++)
         v->params[i] = p->params[v->shuffle.params[i]];
-    read_pixels(v->images, &p->set->train_images, p->rows, p->row_count, v->shuffle.input,
-                net->n_in);
-    read_pixels(v->probes, &p->set->test_images, NULL, p->probes, v->shuffle.input, net->n_in);
+    tare_read_pixels(v->images, &p->set->train_images, p->rows, p->row_count, v->shuffle.input,
+                     net->n_in);
+    tare_read_pixels(v->probes, &p->set->test_images, NULL, p->probes, v->shuffle.input, net->n_in);
     memcpy(v->order, p->order_rows, p->steps * batch * sizeof *v->order);
     for (size_t step = 0; rng && step < p->steps; step++)
         tare_rng_shuffle(rng, v->order + step * batch, batch);

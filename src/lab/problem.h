@@ -25,6 +25,11 @@ enum tare_status tare_problem_make(struct tare_problem *problem, const struct ta
                                    size_t probes, struct tare_err *err);
 void tare_problem_free(struct tare_problem *problem);
 
+/* x: (count, n_in) = u8/255.0f of the images in rows (NULL: 0, 1, 2 …), pixels in the order of map
+ * (NULL: as they are). */
+void tare_read_pixels(float *x, const struct tare_array *images, const int32_t *rows, size_t count,
+                      const int32_t *map, size_t n_in);
+
 /* A problem as one reference sees it. */
 struct tare_view {
     struct tare_shuffle shuffle;

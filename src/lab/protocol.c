@@ -139,6 +139,7 @@ static bool read_event(struct tare_event *e, const json_t *o) {
                get_text(e->text, sizeof e->text, o, "value");
     case TARE_EVENT_EXPORT:
         return get_text(e->name, sizeof e->name, o, "format") && e->name[0] &&
+               get_text(e->text, sizeof e->text, o, "exporter") &&
                get_whole_text(e->extra, sizeof e->extra, o, "path") && e->extra[0] &&
                get_ns(&e->wall_ns, o, "wall_ns");
     case TARE_EVENT_USER_CODE:
@@ -204,9 +205,19 @@ void tare_job_defaults(struct tare_job *job) {
 #define JOB_TEXTS(X)                                                                               \
     X(task) X(track) X(variant) X(model) X(images) X(labels) X(test_images) X(data_dir) X(norm)    \
     X(init) X(order) X(precision) X(device) X(out) X(logits) X(export_dir) X(model_file)           \
-    X(losses) X(logits_before) X(dump_dir)
+    X(losses) X(logits_before) X(dump_dir) X(latencies)
 /* clang-format on */
-#define JOB_COUNTS(X) X(batch) X(epochs) X(steps) X(range) X(infer_loops)
+#define JOB_COUNTS(X) X(batch) X(epochs) X(steps) X(range) X(infer_loops) X(queries)
+
+static json_t *list_of(const size_t *values, size_t count) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++)
+        if (json_array_append_new(list, json_integer((json_int_t)values[i])) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    return list;
+}
 
 enum tare_status tare_job_text(char **line, const struct tare_job *job, struct tare_err *err) {
     json_t *object = json_object();
@@ -229,10 +240,8 @@ enum tare_status tare_job_text(char **line, const struct tare_job *job, struct t
     bad |= json_object_set_new(object, "threads", json_integer(job->threads));
     bad |= json_object_set_new(object, "seed", json_integer((json_int_t)job->seed));
     bad |= json_object_set_new(object, "first_apart", json_boolean(job->first_apart));
-    json_t *dump_at = json_array();
-    for (size_t i = 0; i < job->dump_count; i++)
-        bad |= json_array_append_new(dump_at, json_integer((json_int_t)job->dump_at[i]));
-    bad |= json_object_set_new(object, "dump_at", dump_at);
+    bad |= json_object_set_new(object, "dump_at", list_of(job->dump_at, job->dump_count));
+    bad |= json_object_set_new(object, "batches", list_of(job->batches, job->batch_count));
     char *text = bad ? NULL : json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER);
     json_decref(optimizer);
     json_decref(object);
@@ -265,6 +274,20 @@ static bool read_dumps(struct tare_job *job, const json_t *o) {
     return true;
 }
 
+static bool read_batches(struct tare_job *job, const json_t *o) {
+    const json_t *list = json_object_get(o, "batches");
+    job->batch_count = json_array_size(list);
+    if ((list && !json_is_array(list)) || job->batch_count > TARE_MAX_BATCHES)
+        return false;
+    for (size_t i = 0; i < job->batch_count; i++) {
+        json_int_t batch = json_integer_value(json_array_get(list, i)); /* 0: not an integer */
+        if (batch < 1 || batch > TARE_MAX_BATCH)
+            return false;
+        job->batches[i] = (size_t)batch;
+    }
+    return true;
+}
+
 static bool read_job(struct tare_job *job, const json_t *o) {
     const json_t *optimizer = json_object_get(o, "optimizer");
     size_t seed = 0;
@@ -277,7 +300,7 @@ static bool read_job(struct tare_job *job, const json_t *o) {
 #undef X
     good = good && get_int(&job->threads, o, "threads") && get_count(&seed, o, "seed");
     job->seed = seed;
-    good = good && read_dumps(job, o);
+    good = good && read_dumps(job, o) && read_batches(job, o) && job->queries <= TARE_MAX_QUERIES;
     if (!optimizer)
         return good;
     return good && json_is_object(optimizer) &&

@@ -236,6 +236,32 @@ static void read_of(struct tare_reader *reader, struct tare_job_record *job, con
     job->of_exporter = tare_read_text(reader, of, "exporter", "");
 }
 
+/* How an exported file did: its logits by the reference, and single images. */
+static void read_deployment(struct tare_reader *reader, struct tare_job_record *job,
+                            const json_t *json) {
+    const json_t *parity = tare_read_nested(reader, json, "parity", JSON_OBJECT);
+    const json_t *latency = tare_read_nested(reader, json, "latency", JSON_OBJECT);
+    job->max_abs_diff = tare_read_number(reader, json, "max_abs_diff", NAN);
+    job->changed_answers = tare_read_number(reader, json, "changed_answers", NAN);
+    job->parity_ratio = tare_read_number(reader, parity, "ratio", NAN);
+    job->parity_changed = tare_read_number(reader, parity, "changed_answers", NAN);
+    job->queries = tare_read_count(reader, latency, "n", 0);
+    for (int q = 0; q < TARE_QUANTILE_COUNT; q++) {
+        char key[16];
+        snprintf(key, sizeof key, "%s_ns", tare_quantile_name((enum tare_quantile_id)q));
+        job->query_s[q] = tare_read_number(reader, latency, key, NAN) / NS_PER_S;
+    }
+}
+
+/* From exec to the answer to the first image. */
+static double cold_start_s(const struct tare_job_record *job) {
+    const char *const phases[] = {"import", "load", "build"};
+    double seconds = phase_s(job, "start") + job->values[TARE_INFER_FIRST_S];
+    for (size_t i = 0; i < sizeof phases / sizeof *phases; i++)
+        seconds = sum_of_present(phase_s(job, phases[i]), seconds);
+    return seconds;
+}
+
 static void read_head(struct tare_reader *reader, struct tare_samples *samples,
                       struct tare_job_record *job, const json_t *json) {
     job->index = tare_read_count(reader, json, "index", TARE_COUNT_REQUIRED);
@@ -291,9 +317,9 @@ enum tare_status tare_samples_read_job(struct tare_samples *samples, struct tare
     read_right(&reader, job, &samples->memory, json);
     read_last_loss(&reader, job, json);
     read_of(&reader, job, json);
-    job->max_abs_diff = tare_read_number(&reader, json, "max_abs_diff", NAN);
-    job->changed_answers = tare_read_number(&reader, json, "changed_answers", NAN);
+    read_deployment(&reader, job, json);
     derive_values(&reader, job, json);
     choose_calls(job, samples->experiment.dataset.test);
+    job->cold_start_s = strcmp(job->task, "cold") == 0 ? cold_start_s(job) : NAN;
     return reader.status;
 }

@@ -181,6 +181,21 @@ struct tare_sample_cell tare_read_cell(struct tare_reader *reader,
     };
 }
 
+static void read_environments(struct tare_reader *reader, struct tare_samples *samples,
+                              const json_t *experiment) {
+    struct tare_experiment *to = &samples->experiment;
+    const json_t *list = tare_read_nested(reader, experiment, "environments", JSON_ARRAY);
+    to->environments =
+        tare_memory_take(&samples->memory, json_array_size(list), sizeof *to->environments);
+    for (size_t i = 0; to->environments != NULL && i < json_array_size(list); i++) {
+        const json_t *json = json_array_get(list, i);
+        to->environments[to->environment_count++] = (struct tare_installed){
+            .name = tare_read_text(reader, json, "name", NULL),
+            .megabytes = tare_read_number(reader, json, "megabytes", NAN),
+        };
+    }
+}
+
 static void read_cells(struct tare_reader *reader, struct tare_samples *samples,
                        const json_t *plan) {
     const json_t *cells = tare_read_nested(reader, plan, "cells", JSON_ARRAY);
@@ -228,11 +243,13 @@ static enum tare_status read_experiment(struct tare_samples *samples, const json
                          "give the samples.jsonl of a results folder that tare compare made",
                          "the first line is not an experiment record of format " FORMAT);
     to->created = tare_read_text(&reader, json, "created", "");
-    to->tare_version = tare_read_text(&reader, tare_read_nested(&reader, json, "tare", JSON_OBJECT),
-                                      "version", "");
+    const json_t *tare = tare_read_nested(&reader, json, "tare", JSON_OBJECT);
+    to->tare_version = tare_read_text(&reader, tare, "version", "");
+    to->tare_bytes = tare_read_number(&reader, tare, "bytes", NAN);
     read_dataset(&reader, to, tare_read_nested(&reader, json, "dataset", JSON_OBJECT));
     read_machine(&reader, to, tare_read_nested(&reader, json, "machine", JSON_OBJECT));
     read_plan(&reader, samples, tare_read_nested(&reader, json, "plan", JSON_OBJECT));
+    read_environments(&reader, samples, json);
     return reader.status;
 }
 

@@ -63,6 +63,10 @@ struct tare_job_record {
     size_t correct, total;             /* total 0: not graded */
     const uint8_t *right;              /* TARE_RIGHT_BYTES(total) bits of right answers, or NULL */
     double max_abs_diff, changed_answers;
+    double parity_ratio, parity_changed;
+    double query_s[TARE_QUANTILE_COUNT];
+    size_t queries;
+    double cold_start_s; /* task cold */
     const char *infer_call;
     struct tare_named_value *phases, *metrics; /* phases of one name are added up */
     struct tare_call_value *calls;
@@ -70,7 +74,7 @@ struct tare_job_record {
     struct tare_export_value *exports;
     struct tare_user_code *code;
     size_t phase_count, metric_count, call_count, setting_count, export_count, code_count;
-    /* task infer on an exported file: which job's, and which of its exports */
+    /* tasks infer and cold on an exported file: which job's, and which of its exports */
     bool has_of;
     size_t of_index;
     const char *of_format, *of_exporter;

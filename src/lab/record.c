@@ -10,6 +10,7 @@
 #include "lab/provenance.h"
 #include "tare/buf.h"
 #include "tare/clock.h"
+#include "tare/environment.h"
 #include "tare/version.h"
 
 static void set(json_t *object, const char *key, json_t *value) {
@@ -29,6 +30,11 @@ static json_t *text(const char *value) {
         if ((string = json_stringn(value, size)))
             return string;
     return json_string("");
+}
+
+static size_t file_bytes(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode) ? (size_t)info.st_size : 0;
 }
 
 /* ---- the experiment ----------------------------------------------------------------------------
@@ -75,14 +81,35 @@ static json_t *plan_record(const struct tare_plan *x) {
                      "cells", cells);
 }
 
+/* What each framework takes on the disk, of those that are here. */
+static json_t *environments_record(void) {
+    json_t *environments = json_array();
+    size_t count_known = 0;
+    const struct tare_known_engine *known = tare_known_engines(&count_known);
+    for (size_t i = 0; i < count_known; i++) {
+        struct tare_environment environment;
+        bool seen = false;
+        for (size_t j = 0; j < i && known[i].environment; j++)
+            seen = seen || (known[j].environment &&
+                            strcmp(known[j].environment, known[i].environment) == 0);
+        if (known[i].environment && !seen &&
+            tare_environment_find(known[i].environment, &environment, NULL) == TARE_OK)
+            json_array_append_new(environments, json_pack("{s:s,s:f}", "name", known[i].environment,
+                                                          "megabytes", environment.megabytes));
+    }
+    return environments;
+}
+
 json_t *tare_record_experiment(const struct tare_campaign *campaign) {
     char created[21], sha256[65];
     tare_utc_text(created);
     tare_provenance_program(sha256, "/proc/self/exe");
-    return json_pack("{s:s,s:s,s:s,s:{s:s,s:s},s:o,s:o,s:o}", "record", "experiment", "format",
-                     "tare-samples/1", "created", created, "tare", "version", TARE_VERSION,
-                     "sha256", sha256, "dataset", dataset_record(campaign->dataset), "machine",
-                     machine_record(campaign->machine), "plan", plan_record(campaign->plan));
+    return json_pack("{s:s,s:s,s:s,s:{s:s,s:s,s:o},s:o,s:o,s:o,s:o}", "record", "experiment",
+                     "format", "tare-samples/1", "created", created, "tare", "version",
+                     TARE_VERSION, "sha256", sha256, "bytes", count(file_bytes("/proc/self/exe")),
+                     "dataset", dataset_record(campaign->dataset), "machine",
+                     machine_record(campaign->machine), "environments", environments_record(),
+                     "plan", plan_record(campaign->plan));
 }
 
 json_t *tare_record_run(size_t run, const char *results_dir) {
@@ -99,11 +126,6 @@ json_t *tare_record_end(bool complete) {
 /* ---- a job -------------------------------------------------------------------------------------
  */
 
-static size_t file_bytes(const char *path) {
-    struct stat info;
-    return stat(path, &info) == 0 && S_ISREG(info.st_mode) ? (size_t)info.st_size : 0;
-}
-
 /* An exported model is the file named and, when there is one, <file>.data beside it. */
 static json_t *export_record(const struct tare_event *event, const char *engine,
                              const char *results_dir) {
@@ -114,8 +136,9 @@ static json_t *export_record(const struct tare_event *event, const char *engine,
     const char *path = event->extra;
     if (strncmp(path, results_dir, prefix) == 0 && path[prefix] == '/')
         path += prefix + 1;
-    return json_pack("{s:o,s:s,s:o,s:i,s:I,s:I}", "format", text(event->name), "exporter", engine,
-                     "path", text(path), "files", data_bytes ? 2 : 1, "bytes",
+    return json_pack("{s:o,s:o,s:o,s:i,s:I,s:I}", "format", text(event->name), "exporter",
+                     text(event->text[0] ? event->text : engine), "path", text(path), "files",
+                     data_bytes ? 2 : 1, "bytes",
                      (json_int_t)(file_bytes(event->extra) + data_bytes), "wall_ns",
                      (json_int_t)event->wall_ns);
 }
@@ -212,16 +235,37 @@ static void add_events(json_t *record, const struct tare_job_result *result,
     set_unless_empty(record, "sources", l.sources);
 }
 
+/* A percentile that the queries don't bear, or that is off their scale, is null. */
+static json_t *latency_record(const struct tare_latency *latency) {
+    json_t *record = json_pack("{s:o}", "n", count(latency->n));
+    for (int q = 0; q < TARE_QUANTILE_COUNT; q++) {
+        const struct tare_quantile *quantile = &latency->quantile[q];
+        char key[16];
+        snprintf(key, sizeof key, "%s_ns", tare_quantile_name((enum tare_quantile_id)q));
+        set(record, key,
+            isfinite(quantile->seconds) ? json_integer(llround(quantile->seconds * 1e9))
+                                        : json_null());
+    }
+    return record;
+}
+
 static void add_source(json_t *record, const struct tare_job_result *result) {
     const struct tare_job_result *of = result->of;
     set(record, "of",
-        json_pack("{s:I,s:s,s:s,s:s,s:s,s:s,s:o}", "index", (json_int_t)of->index, "engine",
+        json_pack("{s:I,s:s,s:s,s:s,s:s,s:o,s:o}", "index", (json_int_t)of->index, "engine",
                   of->cell.engine, "variant", of->cell.variant, "track", of->cell.track, "format",
-                  result->format, "exporter", of->cell.engine, "path", text(result->path)));
+                  result->format, "exporter", text(result->exporter), "path", text(result->path)));
     if (result->compared) {
         set(record, "max_abs_diff", number(result->max_abs_diff));
         set(record, "changed_answers", count(result->changed_answers));
     }
+    if (result->has_parity)
+        set(record, "parity",
+            json_pack("{s:o,s:o,s:o}", "ratio", number(result->parity.ratio), "max_abs_diff",
+                      number(result->parity.max_abs_diff), "changed_answers",
+                      count(result->parity.changed_answers)));
+    if (result->has_latency)
+        set(record, "latency", latency_record(&result->latency));
 }
 
 /* The images that were answered right, in base64: who disagrees with whom is computed from it. */

@@ -6,12 +6,14 @@
 #include <jansson.h>
 
 #include "tare/lab.h"
+#include "tare/latency.h"
+#include "tare/parity.h"
 
 /* What a job was, and what came of it; the campaign fills it, record_job writes it. */
 struct tare_job_result {
     size_t index;     /* in the order of starting */
     int run;          /* −1: warm-up */
-    const char *task; /* "warmup", "train", "infer" */
+    const char *task; /* "warmup", "train", "infer", "cold" */
     struct tare_cell cell;
     size_t batch;
     const char *dir; /* relative to the results folder */
@@ -21,12 +23,16 @@ struct tare_job_result {
     bool graded;
     struct tare_grade grade;
     uint8_t *right; /* train, graded: TARE_RIGHT_BYTES(grade.total), or NULL: too many to keep */
-    const struct tare_job_result *of; /* infer: the training job whose export was run */
-    const char *format;               /* infer: of that export */
-    const char *path;                 /* infer: of that export, relative to the results folder */
-    bool compared;                    /* infer: against the logits of `of` */
+    /* infer and cold: the training job whose export was run, and which of its exports */
+    const struct tare_job_result *of;
+    const char *format, *exporter;
+    const char *path; /* relative to the results folder */
+    bool compared;    /* infer: against the logits of `of` */
     double max_abs_diff;
     size_t changed_answers;
+    bool has_parity, has_latency; /* infer */
+    struct tare_parity parity;
+    struct tare_latency latency;
 };
 
 /* The experiment; the files that all engines of a run share; a job; and the last line, without

@@ -76,11 +76,19 @@ static enum tare_status check_tensor(const struct tare_net_tensor *wanted,
         return tare_fail(err, TARE_DATA, name, hint, "tensor %s has shape %s, the net wants %s",
                          wanted->name, has, wants);
     }
-    const float *values = found->data;
-    for (size_t k = 0; k < wanted->count; k++)
-        if (!isfinite(values[k]))
-            return tare_fail(err, TARE_DATA, name, "train again; a run that diverged leaves these",
-                             "tensor %s: value %zu is not finite", wanted->name, k);
+    return TARE_OK;
+}
+
+enum tare_status tare_net_check_params(const float *params, const struct tare_net *net,
+                                       const char *name, struct tare_err *err) {
+    for (int i = 0; i < net->tensor_count; i++) {
+        const struct tare_net_tensor *tensor = &net->tensors[i];
+        for (size_t k = 0; k < tensor->count; k++)
+            if (!isfinite(params[tensor->offset + k]))
+                return tare_fail(err, TARE_DATA, name,
+                                 "train again; a run that diverged leaves these",
+                                 "tensor %s: value %zu is not finite", tensor->name, k);
+    }
     return TARE_OK;
 }
 
@@ -102,7 +110,31 @@ enum tare_status tare_net_from_tensors(float *params, const struct tare_net *net
     if (tensors->count != (size_t)net->tensor_count)
         return tare_fail(err, TARE_DATA, name, "the file belongs to another net",
                          "the file has %zu tensors, the net %d", tensors->count, net->tensor_count);
-    return TARE_OK;
+    return tare_net_check_params(params, net, name, err);
+}
+
+enum tare_status tare_net_of_tensors(struct tare_net *net, float **params,
+                                     const struct tare_tensors *tensors, const char *name,
+                                     struct tare_err *err) {
+    struct tare_err inner = {0};
+    *params = NULL;
+    const char *model = tare_tensors_metadata(tensors, "model");
+    if (!model)
+        return tare_fail(err, TARE_DATA, name, "give a file that tare wrote, or add the metadata",
+                         "the metadata name no model");
+    if (tare_net_parse(net, model, &inner) != TARE_OK)
+        return tare_fail(err, TARE_DATA, name, inner.hint, "metadata %s: %s", inner.where,
+                         inner.what);
+    *params = calloc(net->param_count + 1, sizeof **params);
+    if (!*params)
+        return tare_fail(err, TARE_MEMORY, name, NULL, "no memory for %zu parameters",
+                         net->param_count);
+    enum tare_status status = tare_net_from_tensors(*params, net, tensors, name, err);
+    if (status != TARE_OK) {
+        free(*params);
+        *params = NULL;
+    }
+    return status;
 }
 
 enum tare_status tare_net_read(struct tare_net *net, float **params, const char *path,
@@ -110,26 +142,9 @@ enum tare_status tare_net_read(struct tare_net *net, float **params, const char 
     struct tare_tensors tensors = {0};
     *params = NULL;
     enum tare_status status = tare_safetensors_read(&tensors, path, err);
-    if (status != TARE_OK)
-        return status;
-    struct tare_err inner = {0};
-    const char *model = tare_tensors_metadata(&tensors, "model");
-    if (!model)
-        status = tare_fail(err, TARE_DATA, path, "give a file that tare wrote, or add the metadata",
-                           "the metadata name no model");
-    else if (tare_net_parse(net, model, &inner) != TARE_OK)
-        status =
-            tare_fail(err, TARE_DATA, path, inner.hint, "metadata %s: %s", inner.where, inner.what);
-    else if (!(*params = calloc(net->param_count + 1, sizeof **params)))
-        status = tare_fail(err, TARE_MEMORY, path, NULL, "no memory for %zu parameters",
-                           net->param_count);
-    else
-        status = tare_net_from_tensors(*params, net, &tensors, path, err);
+    if (status == TARE_OK)
+        status = tare_net_of_tensors(net, params, &tensors, path, err);
     tare_tensors_free(&tensors);
-    if (status != TARE_OK) {
-        free(*params);
-        *params = NULL;
-    }
     return status;
 }
 
