@@ -39,7 +39,7 @@ struct cli_command {
 };
 
 extern const struct cli_command cmd_compare, cmd_train, cmd_predict, cmd_export, cmd_report,
-    cmd_verify, cmd_data, cmd_doctor, cmd_certify;
+    cmd_verify, cmd_data, cmd_doctor, cmd_certify, cmd_bench;
 
 /* Parses argv[1 …]; options and words may be mixed; "--" ends the options. --help prints the help
  * on stdout and sets *helped. An unknown option names the nearest one. TARE_USAGE on any mistake.
@@ -80,6 +80,11 @@ void cli_remove_dir(const char *dir);
 
 /* Makes what an engine said harmless for a terminal: control characters become '?'. */
 void cli_make_plain(char *text);
+
+/* Takes the next "NAME" or "NAME/VARIANT" off a list with commas; *list is NULL after the last.
+ * option is for messages. TARE_USAGE for what can't be an engine's name. */
+enum tare_status cli_next_engine(char engine[64], char variant[32], const char **list,
+                                 const char *option, struct tare_err *err);
 
 /* Bounds that every command which trains has in common. */
 enum tare_status cli_check_training(size_t epochs, size_t batch, struct tare_err *err);

@@ -28,23 +28,15 @@ struct row {
 /* "native,tensorflow/step": names, each with a variant or without. */
 static enum tare_status read_list(struct row *rows, size_t *count, const char *list,
                                   struct tare_err *err) {
-    for (const char *at = list;; at++) {
-        size_t size = strcspn(at, ","), name = strcspn(at, "/,");
+    enum tare_status status = TARE_OK;
+    while (list && status == TARE_OK) {
         struct row *row = &rows[*count];
         if (*count == MAX_ROWS)
             return tare_fail(err, TARE_USAGE, "--engines", NULL, "at most %d engines", MAX_ROWS);
-        if (name == 0 || name >= sizeof row->engine || size > name + sizeof row->variant)
-            return tare_fail(err, TARE_USAGE, "--engines", "NAME or NAME/VARIANT, with commas",
-                             "\"%.*s\" is not an engine's name", (int)size, at);
-        snprintf(row->engine, sizeof row->engine, "%.*s", (int)name, at);
-        if (size > name)
-            snprintf(row->variant, sizeof row->variant, "%.*s", (int)(size - name - 1),
-                     at + name + 1);
+        status = cli_next_engine(row->engine, row->variant, &list, "--engines", err);
         ++*count;
-        at += size;
-        if (!*at)
-            return TARE_OK;
     }
+    return status;
 }
 
 static void add(struct row *row, const struct tare_certificate *c) {

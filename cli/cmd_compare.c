@@ -158,7 +158,8 @@ static void print_plan(const struct tare_plan *plan, const struct tare_dataset *
     printf("results    %s\n", out);
     printf("first      a discarded warm-up import of every tutorial, a certificate of every other "
            "engine\n"
-           "after each what it exports is run by litert or onnxruntime; each run ends with null\n");
+           "after each its weights are exported to .onnx and .tflite, and run by onnxruntime and "
+           "litert; each run ends with null\n");
     for (size_t run = 0; run < plan->runs; run++) {
         int32_t visit[TARE_MAX_CELLS];
         tare_plan_order(visit, plan, run);

@@ -10,6 +10,7 @@
 #include "cli.h"
 #include "infer.h"
 #include "lab/problem.h"
+#include "tare/bench.h"
 #include "tare/buf.h"
 #include "tare/clock.h"
 #include "tare/export.h"
@@ -142,8 +143,8 @@ static enum tare_status run_file(struct export *x, const char *dir, const char *
  * unless the user named the data. */
 static enum tare_status find_needs(struct export *x, struct tare_err *err) {
     char *program = NULL;
-    x->answer.engine = cli_model_engine(x->out);
-    if (tare_engine_find(&program, x->answer.engine, &x->unchecked) != TARE_OK)
+    if (tare_model_engine(&x->answer.engine, x->out, &x->unchecked) != TARE_OK ||
+        tare_engine_find(&program, x->answer.engine, &x->unchecked) != TARE_OK)
         return TARE_OK;
     free(program);
     enum tare_status status =

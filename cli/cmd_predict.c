@@ -8,6 +8,7 @@
 
 #include "cli.h"
 #include "infer.h"
+#include "tare/bench.h"
 #include "tare/buf.h"
 #include "tare/digit.h"
 #include "tare/lab.h"
@@ -20,13 +21,6 @@ struct prediction {
     struct tare_job job;
     struct tare_array logits; /* (image_count, classes) */
 };
-
-static enum tare_status choose_engine(struct prediction *p, struct tare_err *err) {
-    p->engine = cli_model_engine(p->model_path);
-    return p->engine ? TARE_OK
-                     : tare_fail(err, TARE_USAGE, p->model_path, ".safetensors, .onnx or .tflite",
-                                 "is not a model's name");
-}
 
 /* A .safetensors says in its metadata which net it is; the image gets that size. */
 static enum tare_status read_net(struct prediction *p, struct tare_err *err) {
@@ -136,7 +130,7 @@ static enum tare_status print_answers(const struct prediction *p, bool json, str
 static enum tare_status predict(struct prediction *p, bool json, struct tare_err *err) {
     cli_catch_signals(); /* before there is a temporary folder to clean up */
     tare_job_defaults(&p->job);
-    enum tare_status status = choose_engine(p, err);
+    enum tare_status status = tare_model_engine(&p->engine, p->model_path, err);
     if (status == TARE_OK)
         status = read_net(p, err);
     char *model = status == TARE_OK ? realpath(p->model_path, NULL) : NULL;

@@ -1,5 +1,4 @@
-/* infer.c: one inference job for a command (infer.h): the engine is found by the model's suffix,
- * runs in the caller's temporary folder, and its logits are read back. */
+/* infer.c: one inference job for a command (infer.h), in the caller's temporary folder. */
 #include "infer.h"
 
 #include <stdlib.h>
@@ -7,18 +6,6 @@
 
 #include "cli.h"
 #include "tare/buf.h"
-
-static const struct {
-    const char *suffix, *engine;
-} runtimes[] = {{".safetensors", "native"}, {".onnx", "onnxruntime"}, {".tflite", "litert"}};
-
-const char *cli_model_engine(const char *path) {
-    const char *suffix = strrchr(path, '.');
-    for (size_t i = 0; suffix && i < sizeof runtimes / sizeof runtimes[0]; i++)
-        if (strcmp(suffix, runtimes[i].suffix) == 0)
-            return runtimes[i].engine;
-    return NULL;
-}
 
 /* The logits of an engine that said it was done. */
 static enum tare_status read_logits(struct cli_inference *inference, const struct tare_job *job,

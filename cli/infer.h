@@ -1,7 +1,7 @@
 /* infer.h: runs a model once over images that lie in a file, in an engine of its own, for commands
  * that want to know what it answers (predict, export).
  *
- *     struct cli_inference answer = {.engine = cli_model_engine("digits.onnx"), .dir = dir};
+ *     struct cli_inference answer = {.engine = "onnxruntime", .dir = dir};
  *     if (cli_infer(&answer, &job, &err) != TARE_OK) …         // job: model_file, test_images
  *     if (!answer.logits.data) … answer.outcome.reason …       // the engine could not
  *     cli_inference_free(&answer);
@@ -20,9 +20,6 @@ struct cli_inference {
     struct tare_outcome outcome; /* out */
     struct tare_array logits;    /* out: float32 (images, classes); none when the engine failed */
 };
-
-/* The engine that runs a model, by the suffix of its file's name; NULL for any other. */
-const char *cli_model_engine(const char *path);
 
 /* Fills the job's task and logits, and runs it on one CPU. An engine that is missing, an
  * interruption and tare's own troubles are errors; an engine that fails is an outcome. */

@@ -8,9 +8,9 @@
 #include "tare/version.h"
 #include "tare/words.h"
 
-static const struct cli_command *const commands[] = {&cmd_compare, &cmd_train,  &cmd_predict,
-                                                     &cmd_export,  &cmd_report, &cmd_verify,
-                                                     &cmd_data,    &cmd_doctor, &cmd_certify};
+static const struct cli_command *const commands[] = {
+    &cmd_compare, &cmd_train,  &cmd_predict, &cmd_export, &cmd_bench,
+    &cmd_report,  &cmd_verify, &cmd_data,    &cmd_doctor, &cmd_certify};
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
 static void print_help(FILE *to) {
@@ -22,6 +22,7 @@ static void print_help(FILE *to) {
         "  tare train -o digits.safetensors     train with tare's own engine\n"
         "  tare predict digits.safetensors 7.png\n"
         "  tare export digits.safetensors -o digits.onnx\n"
+        "  tare bench digits.safetensors        latency, throughput, cold start, memory\n"
         "  tare doctor                          what is here, what is missing, how to get it\n"
         "\nUsage: tare COMMAND [OPTION]...\n"
         "tare weighs deep-learning frameworks: the same small network, the same data, every\n"

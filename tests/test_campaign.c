@@ -1,5 +1,7 @@
 /* test_campaign.c: plans, orders, grading, and whole campaigns with the null, the native and bad
- * engines: one bad engine costs one cell, everything measured is in samples.jsonl. */
+ * engines: one bad engine costs one cell, everything measured is in samples.jsonl. The runtimes of
+ * exported files are scripts here, so that the tests know what they answer; the real ones:
+ * tests/frameworks/quick_compare.sh. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,16 +18,73 @@
 #include "small_set.h"
 #include "tare/buf.h"
 #include "tare/lab.h"
+#include "tare/parity.h"
 #include "tare/summary.h"
+#include "tare/verify.h"
 #include "temporary.h"
 
 static struct tare_dataset set;
 static char *dir, *prepared;
 static struct tare_machine machine;
 
+/* Answers with the logits of the training job whose export it was given, or as TEST_RUNTIME says:
+ * "wrong": one logit of them is another; "skip": the machine lacks it. $0.npy: latencies. */
+static const char script[] =
+    "#!/bin/sh\n"
+    "read -r job\n"
+    "get() { printf '%s' \"$job\" | sed 's/.*\"'\"$1\"'\":\"\\([^\"]*\\)\".*/\\1/'; }\n"
+    "start=$(date +%s%N)\n"
+    "name=${0##*/tare-engine-}\n"
+    "echo '{\"event\":\"hello\",\"abi\":1,\"engine\":\"'$name'\",\"version\":\"9\"}'\n"
+    "if [ \"$TEST_RUNTIME\" = skip ]; then\n"
+    "    echo '{\"event\":\"skip\",\"reason\":\"not here\",\"fix\":\"make engines\"}'; exit 1\n"
+    "fi\n"
+    "logits=$(get logits) model=$(get model_file)\n"
+    "[ -s \"$model\" ] || exit 9\n"
+    "echo '{\"event\":\"setting\",\"name\":\"ships_bytes\",\"value\":\"12345\"}'\n"
+    "echo '{\"event\":\"sample\",\"call\":\"run\",\"batch\":1,\"loops\":1,\"wall_ns\":5000,"
+    "\"first\":true}'\n"
+    "if [ -n \"$logits\" ]; then\n"
+    "    cp \"${model%/tare/*}/logits.npy\" \"$logits\" || exit 9\n"
+    "    cp \"$0.npy\" \"$(get latencies)\" || exit 9\n"
+    "    [ \"$TEST_RUNTIME\" != wrong ] ||\n"
+    "        printf '\\107' | dd of=\"$logits\" bs=1 seek=131 conv=notrunc 2>/dev/null || exit 9\n"
+    "fi\n"
+    "echo '{\"event\":\"phase\",\"name\":\"infer\",\"wall_ns\":'$(($(date +%s%N) - start))'}'\n"
+    "echo '{\"event\":\"bye\"}'\n";
+
+/* Scripts of that name, found before any real runtime. */
+static int make_runtimes(void) {
+    static const char *const names[] = {"litert", "onnxruntime"};
+    struct tare_buf path = {0};
+    struct tare_array ns = {0};
+    int bad = tare_array_make(&ns, TARE_I32, 1, (size_t[]){1000}, NULL) != TARE_OK;
+    for (int i = 0; i < 1000 && !bad; i++)
+        ((int32_t *)ns.data)[i] = 1000 + i;
+    tare_buf_printf(&path, "%s/runtimes", dir);
+    bad = bad || mkdir(path.data, 0777) != 0;
+    for (int i = 0; i < 2 && !bad; i++) {
+        struct tare_buf program = {0};
+        tare_buf_printf(&program, "%s/tare-engine-%s", path.data, names[i]);
+        bad = tare_file_write(program.data, script, sizeof script - 1, NULL) != TARE_OK ||
+              chmod(program.data, 0777) != 0;
+        tare_buf_puts(&program, ".npy");
+        bad = bad || tare_npy_write(program.data, &ns, NULL) != TARE_OK;
+        tare_buf_free(&program);
+    }
+    const char *others = getenv("TARE_ENGINE_PATH");
+    tare_buf_printf(&path, "%s%s", others ? ":" : "", others ? others : "");
+    setenv("TARE_ENGINE_PATH", path.data, 1);
+    tare_buf_free(&path);
+    tare_array_free(&ns);
+    return bad ? -1 : 0;
+}
+
 static int set_up(void **state) {
     (void)state;
     dir = temporary_make();
+    if (make_runtimes() != 0)
+        return -1;
     char *cache = tare_path_join(dir, "cache");
     setenv("XDG_CACHE_HOME", cache, 1);
     free(cache);
@@ -204,12 +263,112 @@ static void null_and_native_make_a_report(void **state) {
     tare_summary_free(&summary);
 }
 
+/* The weights of both runs in both formats, each run by its runtime and compared. */
+static void exports_are_run_and_compared(void **state) {
+    (void)state;
+    struct tare_plan plan;
+    struct tare_summary summary = {0};
+    struct tare_err err = {0};
+    plan_with(&plan, (const char *[]){"native", NULL}, 2);
+    assert_int_equal(run(&plan, "exports", &summary, NULL), TARE_OK);
+    char *out = tare_path_join(dir, "exports");
+    const struct tare_row *row = &summary.rows[0];
+    assert_int_equal(row->export_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        const struct tare_export *e = &row->exports[i];
+        const char *format = i == 0 ? "onnx" : "tflite";
+        char *path = tare_path_join(out, e->path);
+        assert_string_equal(e->format, format);
+        assert_string_equal(e->exporter, "tare");
+        assert_non_null(strstr(e->path, "/tare/model."));
+        assert_true(tare_path_exists(path) && e->bytes > 64 * 64 * 4);
+        assert_true(e->seconds.n == 2 && e->environment_bytes > 10000);
+        assert_int_equal(e->check_count, 1);
+        const struct tare_check *c = &e->checks[0];
+        assert_string_equal(c->runtime, i == 0 ? "onnxruntime" : "litert");
+        assert_int_equal(c->state, TARE_STATE_OK);
+        assert_int_equal(c->accuracy.n, 2);
+        assert_true(c->parity_ratio > 0 && c->parity_ratio < 10 && c->parity_changed == 0);
+        assert_true(c->max_abs_diff == 0);
+        assert_true(c->queries == 1000 && c->query_s[TARE_P99].n == 2);
+        assert_true(c->query_s[TARE_P99].median > 1900e-9 && c->query_s[TARE_P999].n == 0);
+        assert_true(c->cold_start_s.n == 2 && c->cold_start_s.median > 5e-6);
+        assert_true(c->cold_rss_bytes.n == 2 && c->ships_bytes == 12345);
+        free(path);
+    }
+    assert_int_equal(summary.rows[1].export_count, 0); /* the null engine trained nothing */
+    struct tare_verify verify = {.dir = out};
+    assert_int_equal(tare_verify_folder(&verify, &err), TARE_OK);
+    assert_int_equal(tare_verify_faults(&verify), 0);
+    assert_int_equal(verify.counts[TARE_FINDING_EXTRA], 0);
+    free(out);
+    tare_summary_free(&summary);
+}
+
+static void a_wrong_answer_fails_the_export_alone(void **state) {
+    (void)state;
+    struct tare_plan plan;
+    struct tare_summary summary = {0};
+    plan_with(&plan, (const char *[]){"native", NULL}, 1);
+    setenv("TEST_RUNTIME", "wrong", 1);
+    assert_int_equal(run(&plan, "wrong", &summary, NULL), TARE_FAILED);
+    unsetenv("TEST_RUNTIME");
+    const struct tare_row *row = &summary.rows[0];
+    assert_int_equal(row->state, TARE_STATE_OK);
+    assert_int_equal(row->export_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        const struct tare_check *c = &row->exports[i].checks[0];
+        assert_int_equal(c->state, TARE_STATE_FAILED);
+        assert_non_null(strstr(c->reason, "not what its weights compute"));
+        assert_true(c->parity_ratio > TARE_PARITY_LIMIT);
+    }
+    assert_int_equal(tare_summary_failures(&summary), 2);
+    tare_summary_free(&summary);
+}
+
+static void missing_runtimes_fail_nothing(void **state) {
+    (void)state;
+    struct tare_plan plan;
+    struct tare_summary summary = {0};
+    plan_with(&plan, (const char *[]){"native", NULL}, 2);
+    setenv("TEST_RUNTIME", "skip", 1);
+    assert_int_equal(run(&plan, "alone", &summary, NULL), TARE_OK);
+    unsetenv("TEST_RUNTIME");
+    assert_int_equal(tare_summary_failures(&summary), 0);
+    assert_true(summary.complete);
+    for (size_t i = 0; i < 2; i++) { /* the files are there, and each runtime was tried once */
+        const struct tare_export *e = &summary.rows[0].exports[i];
+        assert_int_equal(e->seconds.n, 2);
+        assert_int_equal(e->check_count, 1);
+        assert_int_equal(e->checks[0].state, TARE_STATE_SKIPPED);
+        assert_string_equal(e->checks[0].fix, "make engines");
+        assert_true(isnan(e->checks[0].parity_ratio));
+    }
+    tare_summary_free(&summary);
+}
+
+static void without_weights_nothing_is_exported(void **state) {
+    (void)state;
+    struct tare_plan plan;
+    struct tare_summary summary = {0};
+    plan_with(&plan, (const char *[]){"good", NULL}, 1);
+    plan.certify = false;
+    assert_int_equal(run(&plan, "weightless", &summary, NULL), TARE_OK);
+    assert_int_equal(summary.rows[0].state, TARE_STATE_OK);
+    assert_int_equal(summary.rows[0].export_count, 0);
+    tare_summary_free(&summary);
+}
+
 /* What grading must see, beside what the supervisor sees (test_supervise.c). */
 static const struct {
     const char *name, *reason;
-} graded[] = {{"nanlogits", "not numbers"},    {"wrongshape", "50 rows for 100 test images"},
-              {"nologits", "wrote no logits"}, {"badlogits", ""},
-              {"crash", "signal 11"},          {"hang", "not done within"}};
+} graded[] = {{"nanlogits", "not numbers"},
+              {"wrongshape", "50 rows for 100 test images"},
+              {"nologits", "wrote no logits"},
+              {"badlogits", ""},
+              {"badweights", "its weights can't be exported"},
+              {"crash", "signal 11"},
+              {"hang", "not done within"}};
 #define GRADED (sizeof graded / sizeof graded[0])
 
 static void a_bad_engine_costs_one_cell(void **state) {
@@ -289,6 +448,10 @@ int main(void) {
         cmocka_unit_test(grading_counts),
         cmocka_unit_test(results_folders_are_checked_first),
         cmocka_unit_test(null_and_native_make_a_report),
+        cmocka_unit_test(exports_are_run_and_compared),
+        cmocka_unit_test(a_wrong_answer_fails_the_export_alone),
+        cmocka_unit_test(missing_runtimes_fail_nothing),
+        cmocka_unit_test(without_weights_nothing_is_exported),
         cmocka_unit_test(a_bad_engine_costs_one_cell),
         cmocka_unit_test(what_is_not_installed_is_skipped),
         cmocka_unit_test(an_interrupt_leaves_what_was_measured),

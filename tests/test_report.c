@@ -122,7 +122,16 @@ static void test_answers(void **state) {
                 "1 run: no interval and no ranking, because which was faster can't be known "
                 "from so few; use --runs 6.");
     assert_says("standin", "Fashion-MNIST (stand-in: MNIST not found): 784 dense:64:relu dense:10");
-    assert_says("troubles", "4 cells did not work");
+    assert_says("troubles", "5 cells did not work");
+    assert_says("troubles", "ONNX Runtime running the .onnx that tare wrote of tare (native), "
+                            "controlled: failed: not what its weights compute");
+    assert_says("complete",
+                "Exporting Keras's weights as .tflite: its own exporter took 2.40 s and "
+                "needs 1.62 GB installed; tare wrote the same model in 410 µs; both "
+                "agree with the float64 reference within 0.95 times float32's own "
+                "spread.");
+    assert_says("complete", "(1) Keras to .onnx: its model.export");
+    assert_says("controlled", "LibTorch has no exporter in its C++ API");
     assert_says("troubles", "The machine was busy when the experiment began (load 3.50)");
     assert_says("interrupted", "This experiment is not complete");
     assert_says("interrupted", "Line 23 of samples.jsonl ends in the middle");

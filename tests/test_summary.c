@@ -120,7 +120,7 @@ static void test_ranking(void **state) {
 static void test_exports(void **state) {
     (void)state;
     struct tare_summary s;
-    summarise(&s, "complete");
+    summarise(&s, "close"); /* by a tare that measured less of them */
     assert_int_equal(s.rows[1].export_count, 1);
     const struct tare_export *e = &s.rows[1].exports[0];
     assert_string_equal(e->format, "onnx");
@@ -128,13 +128,76 @@ static void test_exports(void **state) {
     assert_string_equal(e->path, "jobs/0004-pytorch-tutorial-r0/model.onnx");
     assert_true(e->files == 2 && e->bytes == 207500);
     assert_stat(e->seconds, 4, 4, 4, 6);
+    assert_true(isnan(e->environment_bytes));
     assert_int_equal(e->check_count, 1);
     assert_string_equal(e->checks[0].runtime, "onnxruntime");
     assert_string_equal(e->checks[0].version, "1.32.0");
     assert_stat(e->checks[0].accuracy, 0.96875, 0.9685, 0.969, 6);
     assert_stat(e->checks[0].infer_all_s, 0.007, 0.007, 0.007, 6);
     assert_true(e->checks[0].max_abs_diff == 4.2e-6 && e->checks[0].changed_answers == 0);
+    assert_true(isnan(e->checks[0].parity_ratio) && isnan(e->checks[0].ships_bytes));
+    assert_int_equal(e->checks[0].cold_start_s.n, 0);
+    assert_int_equal(e->checks[0].query_s[TARE_P50].n, 0);
     assert_int_equal(s.rows[2].export_count, 0);
+    tare_summary_free(&s);
+}
+
+/* Each model in both formats by tare, beside what its framework exported itself. */
+static void test_deployment(void **state) {
+    (void)state;
+    struct tare_summary s;
+    summarise(&s, "complete");
+    const struct {
+        size_t row;
+        const char *format, *exporter;
+        double environment_bytes;
+    } want[] = {{0, "tflite", "keras", 1542.0 * 1048576},
+                {0, "onnx", "tare", 402000},
+                {0, "tflite", "tare", 402000},
+                {1, "onnx", "pytorch", 5400.0 * 1048576},
+                {1, "onnx", "tare", 402000},
+                {1, "tflite", "tare", 402000},
+                {2, "onnx", "tare", 402000},
+                {2, "tflite", "tare", 402000}};
+    size_t at = 0;
+    for (size_t r = 0; r < s.row_count; r++)
+        for (size_t i = 0; i < s.rows[r].export_count; i++, at++) {
+            const struct tare_export *e = &s.rows[r].exports[i];
+            assert_true(at < sizeof want / sizeof *want);
+            assert_int_equal(r, want[at].row);
+            assert_string_equal(e->format, want[at].format);
+            assert_string_equal(e->exporter, want[at].exporter);
+            assert_true(e->environment_bytes == want[at].environment_bytes);
+            assert_int_equal(e->check_count, 1); /* its two jobs a run are one check */
+            const struct tare_check *c = &e->checks[0];
+            assert_int_equal(c->accuracy.n, 6);
+            assert_true(c->parity_ratio == 0.95 && c->parity_changed == 0); /* the worst run's */
+            assert_int_equal(c->queries, 1000);
+            assert_stat(c->query_s[TARE_P50], 3125e-9, 3100e-9, 3150e-9, 6);
+            assert_int_equal(c->query_s[TARE_P999].n, 0); /* 1,000 queries don't bear it */
+            /* start, import, load, build and the first answer */
+            assert_stat(c->cold_start_s, 0.0385, 0.036, 0.041, 6);
+            assert_stat(c->cold_rss_bytes, 41 << 20, 41 << 20, 41 << 20, 6);
+            assert_true(c->ships_bytes == (strcmp(e->format, "onnx") == 0 ? 28e6 : 12.3e6));
+        }
+    assert_int_equal(at, sizeof want / sizeof *want);
+    tare_summary_free(&s);
+}
+
+/* Environments are told in megabytes; 0 is not known, and so is what isn't there. */
+static void test_environments(void **state) {
+    (void)state;
+    struct tare_summary s;
+    summarise(&s, "controlled");
+    assert_int_equal(s.experiment.environment_count, 2);
+    assert_string_equal(s.experiment.environments[1].name, "torch");
+    assert_true(s.experiment.tare_bytes == 402000);
+    tare_summary_free(&s);
+    summarise(&s, "quick");
+    assert_int_equal(s.experiment.environment_count, 0);
+    assert_true(isnan(s.experiment.tare_bytes));
+    for (size_t i = 0; i < s.rows[0].export_count; i++)
+        assert_true(isnan(s.rows[0].exports[i].environment_bytes));
     tare_summary_free(&s);
 }
 
@@ -157,7 +220,14 @@ static void test_troubles(void **state) {
     assert_int_equal(native->stats[TARE_TRAIN_S].n, 6); /* shown, */
     assert_int_equal(native->rank, 0);                  /* never ranked */
     assert_int_equal(s.comparison_count, 0);
-    assert_int_equal(tare_summary_failures(&s), 4);
+    /* what a failed comparison found is told, though it counts in no statistic */
+    assert_int_equal(native->export_count, 1);
+    assert_int_equal(native->exports[0].checks[0].state, TARE_STATE_FAILED);
+    assert_true(native->exports[0].checks[0].parity_ratio == 1234.5);
+    assert_true(native->exports[0].checks[0].parity_changed == 3);
+    assert_int_equal(native->exports[0].checks[0].query_s[TARE_P50].n, 0);
+    assert_int_equal(native->exports[0].checks[0].cold_start_s.n, 1);
+    assert_int_equal(tare_summary_failures(&s), 5);
     assert_true(s.complete); /* nothing was interrupted: this is all there was to come */
     tare_summary_free(&s);
 }
@@ -395,7 +465,7 @@ static void assert_same_summary(const struct tare_summary *a, const struct tare_
         assert_same_stat(a->comparisons[i].ratio, b->comparisons[i].ratio);
 }
 
-#define MAX_LINES 64
+#define MAX_LINES 256
 
 /* Whatever order the job lines stand in, the summary is the same. */
 static void test_shuffled(void **state) {
@@ -553,7 +623,8 @@ static void test_certificates(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_complete),       cmocka_unit_test(test_ranking),
-        cmocka_unit_test(test_exports),        cmocka_unit_test(test_troubles),
+        cmocka_unit_test(test_exports),        cmocka_unit_test(test_deployment),
+        cmocka_unit_test(test_environments),   cmocka_unit_test(test_troubles),
         cmocka_unit_test(test_interrupted),    cmocka_unit_test(test_certificates),
         cmocka_unit_test(test_best),           cmocka_unit_test(test_wrong_lines),
         cmocka_unit_test(test_accepted_lines), cmocka_unit_test(test_shuffled),

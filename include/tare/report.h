@@ -47,6 +47,13 @@ enum tare_status tare_report_write_all(const char *dir, const struct tare_summar
  */
 enum tare_status tare_report_verify(struct tare_verify *verify, struct tare_err *err);
 
+/* What tare_bench_run measured, for the terminal and as one object of JSON, tare-bench/1:
+ * doc/formats.md. */
+struct tare_bench;
+void tare_report_bench(struct tare_buf *buf, const struct tare_bench *bench,
+                       const struct tare_report_options *options);
+void tare_report_bench_json(struct tare_buf *buf, const struct tare_bench *bench);
+
 /* A finding as one line for the terminal. */
 void tare_report_finding(struct tare_buf *buf, enum tare_finding finding, const char *path,
                          const char *why);

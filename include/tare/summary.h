@@ -98,7 +98,10 @@ enum tare_status tare_summary_read(struct tare_summary *summary, const char *pat
                                    struct tare_err *err);
 void tare_summary_free(struct tare_summary *summary);
 
-/* Rows and runtime checks that are not ok or not complete: 0: all that was asked for was done. */
+/* A check that went wrong; not one whose runtime isn't installed, which nobody asked for by name. */
+bool tare_check_failed(const struct tare_check *check);
+
+/* Rows that are not ok or not complete, and failed checks: 0: all that was asked for was done. */
 size_t tare_summary_failures(const struct tare_summary *summary);
 
 const char *tare_comparison_kind_name(enum tare_comparison_kind kind);

@@ -160,6 +160,9 @@ enum tare_status tare_plan_model(struct tare_plan *x, const char *text,
     return TARE_OK;
 }
 
+/* Rough cost of what follows a training: the reference, and two processes for each of two files. */
+#define DEPLOY_S 3.0
+
 double tare_plan_seconds(const struct tare_plan *x, size_t train_images) {
     double images = (double)train_images * (double)x->epochs;
     double run_s = 0.6, once_s = 0; /* 0.6 s: the null engine's process */
@@ -167,7 +170,7 @@ double tare_plan_seconds(const struct tare_plan *x, size_t train_images) {
         const struct tare_known_engine *known = known_cell(&x->cells[i]);
         double process_s = known ? known->process_s : 5;
         double step_us = known ? known->train_us : 50;
-        run_s += process_s + images * step_us * 1e-6;
+        run_s += process_s + images * step_us * 1e-6 + DEPLOY_S;
         bool tutorial = strcmp(x->cells[i].track, "tutorial") == 0;
         once_s += process_s * (tutorial ? 1.0 / 3 : 3); /* the discarded import; the certificate */
     }
@@ -178,7 +181,8 @@ size_t tare_plan_bytes(const struct tare_plan *x, const struct tare_dataset *set
     size_t order_bytes = x->epochs * set->train_images.shape[0] * sizeof(int32_t);
     size_t weights_bytes = x->net.param_count * sizeof(float) + 4096;
     size_t logits_bytes = set->test_images.shape[0] * x->net.n_out * sizeof(float);
-    size_t job_bytes = 4 * weights_bytes + 3 * logits_bytes + 65536; /* two exports, their logits */
+    /* weights, three exports, and the logits and latencies of all of them */
+    size_t job_bytes = 4 * weights_bytes + 4 * logits_bytes + 131072;
     return x->runs * (order_bytes + weights_bytes + (x->cell_count + 1) * job_bytes);
 }
 

@@ -328,6 +328,10 @@ void tare_summary_free(struct tare_summary *summary) {
     *summary = (struct tare_summary){0};
 }
 
+bool tare_check_failed(const struct tare_check *check) {
+    return check->state != TARE_STATE_OK && check->state != TARE_STATE_SKIPPED;
+}
+
 size_t tare_summary_failures(const struct tare_summary *summary) {
     size_t failures = 0;
     for (size_t i = 0; i < summary->row_count + summary->harness_count; i++) {
@@ -335,7 +339,7 @@ size_t tare_summary_failures(const struct tare_summary *summary) {
         failures += row->state != TARE_STATE_OK || !row->complete;
         for (size_t e = 0; e < row->export_count; e++)
             for (size_t c = 0; c < row->exports[e].check_count; c++)
-                failures += row->exports[e].checks[c].state != TARE_STATE_OK;
+                failures += tare_check_failed(&row->exports[e].checks[c]);
     }
     return failures;
 }

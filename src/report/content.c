@@ -169,6 +169,7 @@ void tare_content_answers(struct tare_document *document, const struct tare_summ
         answer_track(document, summary, tracks[t]);
         answer_plainly(document, summary, tracks[t]);
     }
+    tare_content_export_answers(document, summary);
     size_t runs = summary->experiment.plan.runs;
     if (runs < TARE_MIN_RUNS_FOR_INTERVAL)
         tare_document_say(
@@ -213,11 +214,12 @@ static void say_row_problems(struct tare_document *document, const struct tare_r
     for (size_t e = 0; !who.failed && e < row->export_count; e++)
         for (size_t c = 0; c < row->exports[e].check_count; c++) {
             const struct tare_check *check = &row->exports[e].checks[c];
-            if (check->state == TARE_STATE_OK)
+            if (!tare_check_failed(check))
                 continue;
             struct tare_buf whose = {0};
-            tare_buf_printf(&whose, "%s running the .%s of %s", tare_engine_title(check->runtime),
-                            row->exports[e].format, who.data);
+            tare_buf_printf(&whose, "%s running the .%s that %s wrote of %s",
+                            tare_engine_title(check->runtime), row->exports[e].format,
+                            row->exports[e].exporter, who.data);
             if (!whose.failed)
                 say_reason(document, whose.data, check->state, check->reason, check->fix,
                            check->reproduce);

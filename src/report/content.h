@@ -7,6 +7,11 @@
 void tare_content_answers(struct tare_document *document, const struct tare_summary *summary);
 void tare_content_tables(struct tare_document *document, const struct tare_summary *summary,
                          enum tare_detail detail);
+/* Every model in both formats; and the sentences about it, for the top of a report. */
+void tare_content_deployment(struct tare_document *document, const struct tare_summary *summary,
+                             enum tare_detail detail);
+void tare_content_export_answers(struct tare_document *document,
+                                 const struct tare_summary *summary);
 void tare_content_resources(struct tare_document *document, const struct tare_summary *summary);
 void tare_content_threads(struct tare_document *document, const struct tare_summary *summary);
 void tare_content_user_code(struct tare_document *document, const struct tare_summary *summary);

@@ -73,13 +73,11 @@ static void header(struct csv *csv) {
         "correct",    "total",         "wilson_lo",        "wilson_hi",    "infer_images",
         "infer_call", "train_lines",   "train_statements", "export_lines", "export_statements",
         "exports",    "export_format", "export_path",      "export_files", "export_bytes"};
-    const char *const checked[] = {"runtime",
-                                   "runtime_version",
-                                   "runtime_state",
-                                   "runtime_accuracy",
-                                   "max_abs_diff",
-                                   "changed_answers",
-                                   "dir"};
+    const char *const checked[] = {
+        "runtime",      "runtime_version",        "runtime_state", "runtime_accuracy",
+        "max_abs_diff", "changed_answers",        "exporter",      "environment_bytes",
+        "parity_ratio", "parity_changed_answers", "query_p50_s",   "query_p99_s",
+        "cold_start_s", "cold_rss_bytes",         "ships_bytes",   "dir"};
     for (size_t i = 0; i < sizeof before / sizeof *before; i++)
         text(csv, before[i]);
     for (size_t m = 0; m < TARE_MEASURE_COUNT; m++)
@@ -113,13 +111,23 @@ static void user_code(struct csv *csv, const struct tare_row *row, const char *n
 }
 
 static void first_export(struct csv *csv, const struct tare_row *row) {
-    static const struct tare_export no_export = {
-        .format = "", .path = "", .seconds = {.median = NAN, .lo = NAN, .hi = NAN}};
-    static const struct tare_check no_check = {.runtime = "",
-                                               .version = "",
-                                               .max_abs_diff = NAN,
-                                               .changed_answers = NAN,
-                                               .accuracy = {.median = NAN}};
+    static const struct tare_export no_export = {.format = "",
+                                                 .exporter = "",
+                                                 .path = "",
+                                                 .environment_bytes = NAN,
+                                                 .seconds = {.median = NAN, .lo = NAN, .hi = NAN}};
+    static const struct tare_check no_check = {
+        .runtime = "",
+        .version = "",
+        .max_abs_diff = NAN,
+        .changed_answers = NAN,
+        .accuracy = {.median = NAN},
+        .parity_ratio = NAN,
+        .parity_changed = NAN,
+        .query_s = {[TARE_P50] = {.median = NAN}, [TARE_P99] = {.median = NAN}},
+        .cold_start_s = {.median = NAN},
+        .cold_rss_bytes = {.median = NAN},
+        .ships_bytes = NAN};
     const struct tare_export *e = row->export_count > 0 ? &row->exports[0] : &no_export;
     const struct tare_check *c = e->check_count > 0 ? &e->checks[0] : &no_check;
     count(csv, row->export_count);
@@ -134,6 +142,15 @@ static void first_export(struct csv *csv, const struct tare_row *row) {
     number(csv, c->accuracy.median);
     number(csv, c->max_abs_diff);
     number(csv, c->changed_answers);
+    text(csv, e->exporter);
+    number(csv, e->environment_bytes);
+    number(csv, c->parity_ratio);
+    number(csv, c->parity_changed);
+    number(csv, c->query_s[TARE_P50].median);
+    number(csv, c->query_s[TARE_P99].median);
+    number(csv, c->cold_start_s.median);
+    number(csv, c->cold_rss_bytes.median);
+    number(csv, c->ships_bytes);
 }
 
 static void put_row(struct csv *csv, const struct tare_summary *summary, size_t i) {

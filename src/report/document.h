@@ -51,6 +51,11 @@ struct tare_buf *tare_document_cell(struct tare_document *document);
 bool tare_document_is_whole(const struct tare_document *document);
 void tare_document_free(struct tare_document *document);
 
+/* text.c: the document as a terminal shows it; options may be NULL. */
+struct tare_report_options;
+void tare_document_text(struct tare_buf *buf, const struct tare_document *document,
+                        const struct tare_report_options *options);
+
 /* A terminal shows what a reader asks first; report.md has everything. */
 enum tare_detail { TARE_DETAIL_BRIEF, TARE_DETAIL_FULL };
 

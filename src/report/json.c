@@ -52,6 +52,19 @@ static void put_plan(struct tare_json *json, const struct tare_experiment *e) {
     tare_json_close(json, '}');
 }
 
+/* What each framework takes on the disk; tare's own program beside them. */
+static void put_environments(struct tare_json *json, const struct tare_experiment *e) {
+    tare_json_number(json, "tare_bytes", e->tare_bytes);
+    tare_json_open(json, "environments", '[');
+    for (size_t i = 0; i < e->environment_count; i++) {
+        tare_json_open(json, NULL, '{');
+        tare_json_text(json, "name", e->environments[i].name);
+        tare_json_number(json, "megabytes", e->environments[i].megabytes);
+        tare_json_close(json, '}');
+    }
+    tare_json_close(json, ']');
+}
+
 static void put_named(struct tare_json *json, const char *key, const struct tare_named_stat *list,
                       size_t count) {
     tare_json_open(json, key, '[');
@@ -95,12 +108,23 @@ static void put_checks(struct tare_json *json, const struct tare_export *e) {
         tare_json_stat(json, "infer_10000_s", check->infer_all_s);
         tare_json_number(json, "max_abs_diff", check->max_abs_diff);
         tare_json_number(json, "changed_answers", check->changed_answers);
+        tare_json_number(json, "parity_ratio", check->parity_ratio);
+        tare_json_number(json, "parity_changed_answers", check->parity_changed);
+        tare_json_count(json, "queries", check->queries);
+        tare_json_open(json, "query_s", '{');
+        for (int q = 0; q < TARE_QUANTILE_COUNT; q++)
+            tare_json_stat(json, tare_quantile_name((enum tare_quantile_id)q), check->query_s[q]);
+        tare_json_close(json, '}');
+        tare_json_stat(json, "cold_start_s", check->cold_start_s);
+        tare_json_stat(json, "cold_rss_bytes", check->cold_rss_bytes);
+        tare_json_number(json, "ships_bytes", check->ships_bytes);
         tare_json_close(json, '}');
     }
     tare_json_close(json, ']');
 }
 
-/* accuracy and max_abs_diff of an export are its first runtime's; all of them follow by name. */
+/* accuracy, max_abs_diff and parity_ratio of an export are its first runtime's; all of them follow
+ * by name. */
 static void put_exports(struct tare_json *json, const struct tare_row *row) {
     tare_json_open(json, "exports", '[');
     for (size_t i = 0; i < row->export_count; i++) {
@@ -117,6 +141,8 @@ static void put_exports(struct tare_json *json, const struct tare_row *row) {
         tare_json_stat(json, "export_s", e->seconds);
         tare_json_number(json, "max_abs_diff", first != NULL ? first->max_abs_diff : NAN);
         tare_json_number(json, "accuracy", first != NULL ? first->accuracy.median : NAN);
+        tare_json_number(json, "parity_ratio", first != NULL ? first->parity_ratio : NAN);
+        tare_json_number(json, "environment_bytes", e->environment_bytes);
         put_checks(json, e);
         tare_json_close(json, '}');
     }
@@ -249,6 +275,7 @@ void tare_report_json(struct tare_buf *buf, const struct tare_summary *summary) 
     put_dataset(&json, &summary->experiment);
     put_machine(&json, &summary->experiment);
     put_plan(&json, &summary->experiment);
+    put_environments(&json, &summary->experiment);
     tare_json_open(&json, "rows", '[');
     for (size_t i = 0; i < summary->row_count; i++)
         put_row(&json, &summary->rows[i]);

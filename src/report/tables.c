@@ -1,4 +1,5 @@
-/* tables.c: the tables of a report, and what stands right under each. Sentences: content.c. */
+/* tables.c: the tables of a report, and what stands right under each; that of exported models is
+ * deployment.c. Sentences: content.c. */
 #include <math.h>
 #include <string.h>
 
@@ -103,29 +104,13 @@ static void training_row(struct tare_document *document, const struct tare_summa
     }
 }
 
-static void put_exports(struct tare_buf *out, const struct tare_row *row) {
-    for (size_t e = 0; e < row->export_count; e++) {
-        const struct tare_export *export = &row->exports[e];
-        tare_buf_printf(out, "%s.%s ", e > 0 ? ", " : "", export->format);
-        tare_put_bytes(out, (double)export->bytes);
-        for (size_t c = 0; c < export->check_count; c++) {
-            if (isnan(export->checks[c].max_abs_diff))
-                continue;
-            tare_buf_puts(out, " ±");
-            tare_put_number(out, 'e', 0, export->checks[c].max_abs_diff);
-        }
-    }
-    if (row->export_count == 0)
-        tare_buf_puts(out, "–");
-}
-
 /* One line per engine: the medians that a reader asks for first. */
 static void overview(struct tare_document *document, const struct tare_summary *summary) {
     tare_document_say(document, TARE_BLOCK_HEADING, "At a glance");
     tare_document_table(document,
                         "engine|track|training|test accuracy (95 %)|all test images|one image|"
-                        "start-up|peak memory|exported",
-                        "llrrrrrrl");
+                        "start-up|peak memory",
+                        "llrrrrrr");
     for (size_t i = 0; i < summary->row_count; i++) {
         const struct tare_row *row = &summary->rows[i];
         tare_cell_engine(document, row);
@@ -148,11 +133,9 @@ static void overview(struct tare_document *document, const struct tare_summary *
         tare_put_seconds(tare_document_cell(document), row->stats[TARE_INFER_ONE_S].median);
         tare_put_seconds(tare_document_cell(document), row->stats[TARE_STARTUP_S].median);
         tare_put_bytes(tare_document_cell(document), row->stats[TARE_PEAK_RSS_BYTES].median);
-        put_exports(tare_document_cell(document), row);
     }
     tare_document_say(document, TARE_BLOCK_PARAGRAPH,
-                      "Medians of %zu run%s; ± is the largest difference of a logit between the "
-                      "exported file, run in C, and the framework. Intervals and ranks follow.",
+                      "Medians of %zu run%s. Intervals and ranks follow.",
                       summary->experiment.plan.runs, summary->experiment.plan.runs == 1 ? "" : "s");
 }
 
@@ -259,60 +242,6 @@ static void inference(struct tare_document *document, const struct tare_summary 
                        "apart. The first call listed of an engine is the one compared.");
 }
 
-static void export_row(struct tare_document *document, const struct tare_row *row,
-                       const struct tare_export *e, const struct tare_check *check) {
-    tare_cell_engine(document, row);
-    struct tare_buf *file = tare_document_cell(document);
-    tare_buf_printf(file, ".%s", e->format);
-    if (e->files > 1)
-        tare_buf_printf(file, " (%zu files)", e->files);
-    if (e->files > 0)
-        tare_put_bytes(tare_document_cell(document), (double)e->bytes);
-    else
-        tare_cell_text(document, "–");
-    tare_cell_seconds(document, e->seconds);
-    struct tare_buf *runtime = tare_document_cell(document);
-    if (check == NULL) {
-        tare_buf_puts(runtime, "not run");
-        for (int i = 0; i < 3; i++)
-            tare_cell_text(document, "–");
-        return;
-    }
-    tare_buf_printf(runtime, "%s %s", tare_engine_title(check->runtime), check->version);
-    if (check->state != TARE_STATE_OK)
-        tare_buf_printf(runtime, " (%s)", tare_state_name(check->state));
-    tare_put_percent_stat(tare_document_cell(document),
-                          (struct tare_stat){.median = check->accuracy.median});
-    tare_put_number(tare_document_cell(document), 'e', 1, check->max_abs_diff);
-    tare_put_number(tare_document_cell(document), 'f', 0, check->changed_answers);
-}
-
-static void deployment(struct tare_document *document, const struct tare_summary *summary) {
-    size_t exports = 0;
-    for (size_t i = 0; i < summary->row_count; i++)
-        exports += summary->rows[i].export_count;
-    if (exports == 0)
-        return;
-    tare_document_say(document, TARE_BLOCK_HEADING,
-                      "Deployment: exported by the framework's own "
-                      "route, run by a runtime in C");
-    tare_document_table(document,
-                        "engine|file|size|export|run by|accuracy|largest logit difference|changed "
-                        "answers",
-                        "llrrlrrr");
-    for (size_t i = 0; i < summary->row_count; i++)
-        for (size_t e = 0; e < summary->rows[i].export_count; e++) {
-            const struct tare_export *export = &summary->rows[i].exports[e];
-            for (size_t c = 0; c < export->check_count; c++)
-                export_row(document, &summary->rows[i], export, &export->checks[c]);
-            if (export->check_count == 0)
-                export_row(document, &summary->rows[i], export, NULL);
-        }
-    tare_document_say(document, TARE_BLOCK_PARAGRAPH,
-                      "Differences and changed answers are against the framework's own logits on "
-                      "the test set, the largest over the runs.");
-}
-
 static void harness(struct tare_document *document, const struct tare_summary *summary) {
     tare_document_say(document, TARE_BLOCK_HEADING, "What tare itself costs (harness)");
     struct tare_buf *out = tare_document_add(document, TARE_BLOCK_PARAGRAPH);
@@ -402,7 +331,7 @@ void tare_content_tables(struct tare_document *document, const struct tare_summa
         tare_content_resources(document, summary);
         tare_content_threads(document, summary);
     }
-    deployment(document, summary);
+    tare_content_deployment(document, summary, detail);
     tare_content_user_code(document, summary);
     if (full) {
         tare_content_settings(document, summary);

@@ -238,26 +238,31 @@ static bool needs_space(enum tare_block_kind before, enum tare_block_kind after)
            !(list && (before == TARE_BLOCK_BULLET || before == TARE_BLOCK_CODE));
 }
 
-void tare_report_text(struct tare_buf *buf, const struct tare_summary *summary,
-                      const struct tare_report_options *options) {
-    struct tare_document document = {0};
+void tare_document_text(struct tare_buf *buf, const struct tare_document *document,
+                        const struct tare_report_options *options) {
     size_t width = options != NULL && options->width > 0 ? options->width : TARE_REPORT_WIDTH;
     struct renderer r = {
         .out = buf,
         .width = width < MIN_WIDTH ? MIN_WIDTH : width,
         .colour = options != NULL && options->colour,
     };
-    tare_document_fill(&document, summary, TARE_DETAIL_BRIEF);
-    buf->failed = buf->failed || !tare_document_is_whole(&document);
-    for (size_t i = 0; i < document.count && !buf->failed; i++) {
-        const struct tare_block *block = &document.blocks[i];
+    buf->failed = buf->failed || !tare_document_is_whole(document);
+    for (size_t i = 0; i < document->count && !buf->failed; i++) {
+        const struct tare_block *block = &document->blocks[i];
         struct tare_buf clean = {0};
         tare_put_clean(&clean, block->text.data != NULL ? block->text.data : "");
-        if (i > 0 && needs_space(document.blocks[i - 1].kind, block->kind))
+        if (i > 0 && needs_space(document->blocks[i - 1].kind, block->kind))
             tare_buf_puts(buf, "\n");
         put_block(&r, block, clean.data != NULL ? clean.data : "");
         buf->failed = buf->failed || clean.failed;
         tare_buf_free(&clean);
     }
+}
+
+void tare_report_text(struct tare_buf *buf, const struct tare_summary *summary,
+                      const struct tare_report_options *options) {
+    struct tare_document document = {0};
+    tare_document_fill(&document, summary, TARE_DETAIL_BRIEF);
+    tare_document_text(buf, &document, options);
     tare_document_free(&document);
 }

@@ -43,6 +43,7 @@
     X(wrongshape, "returns logits for half of the images") \
     X(nologits, "says bye without having written logits") \
     X(badlogits, "writes something else where logits belong") \
+    X(badweights, "writes something else where weights belong") \
     X(orphan, "leaves a process behind that holds its pipes") \
     X(greedy, "uses more CPUs than it was allowed") \
     X(skipper, "says that the machine lacks something") \
@@ -211,9 +212,16 @@ static void misbehave(enum behaviour what) {
     case DO_wrongshape:
     case DO_nologits:
     case DO_badlogits:
+    case DO_badweights:
     case COUNT:
         return;
     }
+}
+
+static void write_text(const char *path, const char *text) {
+    FILE *file = fopen(path, "w");
+    if (!file || fputs(text, file) < 0 || fclose(file) != 0)
+        exit(9);
 }
 
 static void save(enum behaviour what) {
@@ -221,11 +229,11 @@ static void save(enum behaviour what) {
     if (what == DO_nologits)
         return;
     if (what == DO_badlogits) {
-        FILE *file = fopen(job.logits, "w");
-        if (!file || fputs("not an array", file) < 0 || fclose(file) != 0)
-            exit(9);
+        write_text(job.logits, "not an array");
         return;
     }
+    if (what == DO_badweights)
+        write_text(job.out, "not weights");
     write_logits(what == DO_wrongshape ? images / 2 : images, what == DO_nanlogits ? NAN : 1.0f);
 }
 
