@@ -21,3 +21,20 @@ for format in onnx tflite; do
         jq -e '.bytes > 203560 and .bytes < 220000 and .export_s > 0' "$scratch/said" # 50,890 floats
     done
 done
+
+# A picture gets the same answer from weights, logits and probabilities.
+"$(scripts/environments.sh path torch)" - "$scratch/seven.png" <<'END'
+import sys
+from PIL import Image, ImageDraw
+image = Image.new("L", (28, 28), 0)
+ImageDraw.Draw(image).line([(8, 7), (20, 7), (12, 21)], fill=255, width=3)
+image.save(sys.argv[1])
+END
+build/tare predict "$scratch/digits.safetensors" "$scratch/seven.png" >"$scratch/answer"
+cat "$scratch/answer"
+for format in onnx tflite; do
+    for options in "" "--softmax" "--softmax --normalise"; do
+        build/tare export "$scratch/digits.safetensors" -o "$scratch/digits.$format" --no-check $options
+        build/tare predict "$scratch/digits.$format" "$scratch/seven.png" | cmp - "$scratch/answer"
+    done
+done
