@@ -7,6 +7,7 @@
 #   make engines    environments of the frameworks, and the engines that need them
 #   make fuzz       libFuzzer over every parser (SECONDS=60 in all)
 #   make bench-harness   what the harness itself costs
+#   make bench-deploy    what exporting and running a model costs: binding, export, tare bench
 #   make bench-engines   are the controlled engines at their best; A/A runs of each (half an hour)
 #   make certify-long    every engine against the reference on 20 seeds: doc/certify-long.md
 #   make format clean clean-env install
@@ -227,6 +228,15 @@ $(BUILD)/bench_%: $(BUILD)/obj/bench/%.o $(LIB)
 	$(Q)$(LINK) $^ $(LDLIBS) -o $@
 bench-harness: all $(BUILD)/bench_harness
 	@$(BUILD)/bench_harness
+
+# An engine's own object around another main half (bench/binding.c).
+BENCH_BINDINGS := $(BUILD)/bench_binding-onnxruntime $(BUILD)/bench_binding-litert
+$(BENCH_BINDINGS): $(BUILD)/bench_binding-%: $(BUILD)/obj/bench/binding.o $(BUILD)/obj/engines/%.o $(LIB)
+	@echo "  LINK $@"
+	$(Q)$(LINK) -Wl,--wrap=dlsym $^ $(LDLIBS) -ldl -o $@
+.PHONY: bench-deploy
+bench-deploy: engines $(BENCH_BINDINGS) $(BUILD)/bench_export
+	@scripts/bench-deploy.sh $(BUILD)
 
 # ---- the rest ---------------------------------------------------------------------------------
 C_FILES = $(shell git ls-files '*.c' '*.h' '*.cc' 2>/dev/null)

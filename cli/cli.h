@@ -38,8 +38,8 @@ struct cli_command {
     int (*run)(int argc, char **argv, const struct cli_command *command);
 };
 
-extern const struct cli_command cmd_compare, cmd_train, cmd_predict, cmd_export, cmd_report,
-    cmd_verify, cmd_data, cmd_doctor, cmd_certify, cmd_bench;
+extern const struct cli_command cmd_compare, cmd_train, cmd_predict, cmd_export, cmd_bench,
+    cmd_report, cmd_verify, cmd_data, cmd_doctor, cmd_certify;
 
 /* Parses argv[1 …]; options and words may be mixed; "--" ends the options. --help prints the help
  * on stdout and sets *helped. An unknown option names the nearest one. TARE_USAGE on any mistake.

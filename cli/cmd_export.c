@@ -143,12 +143,13 @@ static enum tare_status run_file(struct export *x, const char *dir, const char *
  * unless the user named the data. */
 static enum tare_status find_needs(struct export *x, struct tare_err *err) {
     char *program = NULL;
-    if (tare_model_engine(&x->answer.engine, x->out, &x->unchecked) != TARE_OK ||
-        tare_engine_find(&program, x->answer.engine, &x->unchecked) != TARE_OK)
+    enum tare_status status = tare_model_engine(&x->answer.engine, x->out, err);
+    if (status != TARE_OK)
+        return status;
+    if (tare_engine_find(&program, x->answer.engine, &x->unchecked) != TARE_OK)
         return TARE_OK;
     free(program);
-    enum tare_status status =
-        cli_load_data(&x->set, x->data, true, x->data == NULL, x->data ? err : &x->unchecked);
+    status = cli_load_data(&x->set, x->data, true, x->data == NULL, x->data ? err : &x->unchecked);
     if (status != TARE_OK)
         return x->data ? status : TARE_OK;
     const struct tare_array *images = &x->set.test_images;

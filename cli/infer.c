@@ -1,4 +1,5 @@
-/* infer.c: one inference job for a command (infer.h), in the caller's temporary folder. */
+/* infer.c: one inference job for a command (infer.h): the engine runs in the caller's
+ * temporary folder, and its logits are read back. */
 #include "infer.h"
 
 #include <stdlib.h>

@@ -2,6 +2,8 @@
  * named on the command line; without names, the ones that need no framework are tested.
  *
  *     TARE_ENGINE_PATH=build build/san/test_conformance keras pytorch
+ *
+ * Run from the root of the checkout: the runtimes get models out of tests/vectors.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,6 +20,7 @@
 #include "small_set.h"
 #include "tare/buf.h"
 #include "tare/lab.h"
+#include "tare/latency.h"
 #include "tare/safetensors.h"
 #include "temporary.h"
 
@@ -171,6 +174,95 @@ static void inference_is_timed_as_asked(void **state) {
     tare_outcome_free(&outcome);
 }
 
+/* A job that infers and doesn't train: from weights, or for a runtime from a model file. */
+static void fresh_infer_job(struct tare_job *job) {
+    fresh_job(job, "infer");
+    snprintf(job->track, sizeof job->track, "controlled");
+    job->infer_loops = 0;
+    in_dir(job->latencies, dir, "latencies.npy");
+    unlink(job->latencies);
+    if (trains)
+        return;
+    char tests[TARE_MAX_PATH], model[64];
+    job->model[0] = job->init[0] = '\0';
+    assert_non_null(realpath("tests/vectors", tests));
+    snprintf(model, sizeof model, "tiny.%s", strcmp(engine, "litert") == 0 ? "tflite" : "onnx");
+    in_dir(job->model_file, tests, model);
+    in_dir(job->test_images, tests, "tiny_images.npy");
+}
+
+static size_t image_count(const struct tare_job *job) {
+    struct tare_array images;
+    assert_int_equal(tare_npy_read(&images, job->test_images, NULL), TARE_OK);
+    size_t count = images.shape[0];
+    tare_array_free(&images);
+    return count;
+}
+
+/* Samples of that many images a call; *loops: calls of the last. */
+static size_t samples_of(const struct tare_outcome *outcome, size_t batch, bool first,
+                         size_t *loops) {
+    size_t count = 0;
+    for (size_t i = 0; i < outcome->event_count; i++) {
+        const struct tare_event *e = &outcome->events[i];
+        if (e->kind != TARE_EVENT_SAMPLE || e->batch != batch || e->first != first)
+            continue;
+        assert_true(e->wall_ns > 0 && e->extra[0]);
+        *loops = e->loops;
+        count++;
+    }
+    return count;
+}
+
+static void queries_and_batches_are_timed(void **state) {
+    (void)state;
+    static const size_t batches[] = {1, 7, 32};
+    static struct tare_job job;
+    struct tare_outcome outcome;
+    struct tare_array queries;
+    struct tare_err err = {0};
+    size_t loops = 0;
+    fresh_infer_job(&job);
+    job.queries = 50;
+    job.batch_count = 3;
+    memcpy(job.batches, batches, sizeof batches);
+    launch(&outcome, &job, NULL);
+    must_be_ok(&outcome);
+    if (tare_latencies_read(&queries, job.latencies, 50, &err) != TARE_OK)
+        fail_msg("%s: %s", err.where, err.what);
+    tare_array_free(&queries);
+    assert_int_equal(samples_of(&outcome, image_count(&job), true, &loops), 1); /* the logits */
+    assert_true(tare_path_exists(job.logits));
+    assert_int_equal(samples_of(&outcome, 1, true, &loops), 1);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(samples_of(&outcome, batches[i], false, &loops), 1);
+        assert_true(loops >= 3);
+    }
+    tare_outcome_free(&outcome);
+}
+
+/* Without logits nothing is inferred before the first query: its answer ends a cold start. */
+static void without_logits_the_first_query_is_the_first(void **state) {
+    (void)state;
+    static struct tare_job job;
+    struct tare_outcome outcome;
+    size_t at = 0, loops = 0;
+    fresh_infer_job(&job);
+    job.logits[0] = '\0';
+    job.queries = 1;
+    launch(&outcome, &job, NULL);
+    must_be_ok(&outcome);
+    while (at < outcome.event_count && outcome.events[at].kind != TARE_EVENT_SAMPLE)
+        at++;
+    assert_true(at < outcome.event_count && outcome.events[at].first);
+    assert_int_equal(outcome.events[at].batch, 1);
+    assert_int_equal(samples_of(&outcome, 1, true, &loops), 1);
+    assert_true(tare_path_exists(job.latencies));
+    for (size_t i = 0; i < at; i++)
+        assert_true(strcmp(outcome.events[i].name, "infer") != 0);
+    tare_outcome_free(&outcome);
+}
+
 static void the_same_seed_gives_the_same_bits(void **state) {
     (void)state;
     static struct tare_job job;
@@ -205,6 +297,8 @@ static void wrong_jobs_end_in_fail(void **state) {
     failures_are_said_aloud("this is not a job\n");
     failures_are_said_aloud("{\"abi\":99,\"task\":\"warmup\"}\n");
     failures_are_said_aloud("{\"abi\":1,\"task\":\"dance\"}\n");
+    failures_are_said_aloud("{\"abi\":1,\"task\":\"infer\",\"queries\":1000001}\n");
+    failures_are_said_aloud("{\"abi\":1,\"task\":\"infer\",\"batches\":[8,0]}\n");
 }
 
 static void missing_files_end_in_fail(void **state) {
@@ -271,6 +365,8 @@ static int conform(const char *name) {
         cmocka_unit_test(missing_files_end_in_fail),
         cmocka_unit_test(unknown_keys_are_ignored),
         cmocka_unit_test(help_is_given),
+        cmocka_unit_test(queries_and_batches_are_timed),
+        cmocka_unit_test(without_logits_the_first_query_is_the_first),
     };
     const struct CMUnitTest engines_that_train[] = {
         cmocka_unit_test(training_gives_weights_and_logits),

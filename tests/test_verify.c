@@ -40,6 +40,7 @@ static int set_up(void **state) {
     results = tare_path_join(dir, "results");
     char *cache = tare_path_join(dir, "cache"), *prepared = NULL;
     setenv("XDG_CACHE_HOME", cache, 1);
+    setenv("TARE_PYTHON_RUNTIMES", dir, 1); /* no runtimes, so that the same jobs run everywhere */
     free(cache);
     static struct tare_plan plan;
     struct tare_machine machine;
@@ -146,14 +147,17 @@ static void flip(const char *path) {
 /* Everything a small experiment leaves, but samples.jsonl and the logs, which are empty. */
 static const char *const files[] = {
     "runs/0/init.safetensors",
+    "runs/0/one_image.npy",
     "runs/0/order.npy",
     "jobs/0000-native-controlled/job.json",
     "jobs/0001-native-controlled-r0/job.json",
     "jobs/0001-native-controlled-r0/logits.npy",
     "jobs/0001-native-controlled-r0/weights.safetensors",
-    "jobs/0002-null-harness-r0/job.json",
-    "jobs/0002-null-harness-r0/logits.npy",
-    "jobs/0002-null-harness-r0/weights.safetensors",
+    "jobs/0001-native-controlled-r0/tare/model.onnx",
+    "jobs/0001-native-controlled-r0/tare/model.tflite",
+    "jobs/0004-null-harness-r0/job.json",
+    "jobs/0004-null-harness-r0/logits.npy",
+    "jobs/0004-null-harness-r0/weights.safetensors",
     "report.md",
     "report.json",
     "report.csv",

@@ -98,7 +98,8 @@ enum tare_status tare_summary_read(struct tare_summary *summary, const char *pat
                                    struct tare_err *err);
 void tare_summary_free(struct tare_summary *summary);
 
-/* A check that went wrong; not one whose runtime isn't installed, which nobody asked for by name. */
+/* A check that went wrong; not one whose runtime isn't installed, which nobody asked for by name.
+ */
 bool tare_check_failed(const struct tare_check *check);
 
 /* Rows that are not ok or not complete, and failed checks: 0: all that was asked for was done. */

@@ -238,6 +238,17 @@ static void say(const struct tare_bench *bench, const struct tare_bench_row *row
 /* ---- the measured process ----------------------------------------------------------------------
  */
 
+/* A file that the engine should have written is missing, or isn't what it should be. */
+static void spoil(struct tare_bench_row *row, const char *what, const char *path,
+                  const struct tare_err *err) {
+    char reason[TARE_MAX_TEXT];
+    if (tare_path_exists(path))
+        snprintf(reason, sizeof reason, "its %s: %s", what, err->what);
+    else
+        snprintf(reason, sizeof reason, "wrote no %s", what);
+    worsen(row, TARE_STATE_FAILED, reason, "");
+}
+
 static void take_grade(struct tare_bench_row *row, const struct tare_bench *bench,
                        const char *path) {
     struct tare_err err = {0};
@@ -246,11 +257,10 @@ static void take_grade(struct tare_bench_row *row, const struct tare_bench *benc
     if (status == TARE_OK)
         status = tare_grade_logits(&row->grade, &logits, &bench->dataset->test_labels, &err);
     if (status == TARE_OK && !row->grade.finite)
-        status = tare_fail(&err, TARE_FAILED, NULL, NULL,
-                           "returned logits that are not numbers (NaN or infinite)");
+        status = tare_fail(&err, TARE_FAILED, NULL, NULL, "are not numbers (NaN or infinite)");
     if (status != TARE_OK) {
         row->grade = (struct tare_grade){0};
-        worsen(row, TARE_STATE_FAILED, err.what, err.hint);
+        spoil(row, "logits", path, &err);
     }
     tare_array_free(&logits);
 }
@@ -262,7 +272,7 @@ static void take_latencies(struct tare_bench_row *row, const struct tare_bench *
     if (tare_latencies_read(&queries, path, bench->queries, &err) == TARE_OK)
         tare_latency_of(&row->latency, queries.data, bench->queries);
     else
-        worsen(row, TARE_STATE_FAILED, err.what, "");
+        spoil(row, "latencies", path, &err);
     tare_array_free(&queries);
 }
 

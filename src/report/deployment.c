@@ -65,15 +65,14 @@ static void begin(struct table *t) {
     if (t->full)
         tare_document_table(
             t->document,
-            "model|exported by|file|to install|export|size|run by|parity|changed answers|accuracy|"
+            "model|exported by|file|install|export|size|run by|parity|changed answers|accuracy|"
             "one image, p50|one image, p99|images/s|cold start|memory|runtime to ship|lines of "
             "code",
             "lllrrrlrrrrrrrrrr");
     else
         tare_document_table(t->document,
-                            "model|exported by|file|to install|export|size|parity|p50|p99|"
-                            "cold start|memory",
-                            "lllrrrrrrrr");
+                            "model|exporter|file|install|export|size|parity|p50|p99|cold start",
+                            "lllrrrrrrr");
 }
 
 static void put_model(struct table *t, const struct tare_row *row, const char *exporter) {
@@ -81,8 +80,10 @@ static void put_model(struct table *t, const struct tare_row *row, const char *e
     tare_put_engine(model, row);
     if (row->track == TARE_TRACK_TUTORIAL)
         tare_buf_puts(model, ", as taught");
-    tare_cell_text(t->document,
-                   strcmp(exporter, TARE_EXPORTER) == 0 ? exporter : tare_engine_title(exporter));
+    if (strcmp(exporter, TARE_EXPORTER) == 0)
+        tare_cell_text(t->document, exporter);
+    else /* a narrow table says it shorter, and not of whom: the model's name does */
+        tare_cell_text(t->document, t->full ? tare_engine_title(exporter) : "its own");
 }
 
 static void put_dashes(struct table *t, size_t count) {
@@ -98,13 +99,11 @@ static void missing_row(struct table *t, const struct tare_row *row, const struc
     if (note == t->note_count)
         t->notes[t->note_count++] = route;
     put_model(t, row, row->engine);
-    struct tare_buf *file = tare_document_cell(t->document);
-    for (size_t f = 0; f < FORMAT_COUNT; f++)
-        if (route->format == NULL || strcmp(route->format, formats[f]) == 0)
-            tare_buf_printf(file, "%s.%s", file->size > 0 ? ", " : "", formats[f]);
+    tare_buf_printf(tare_document_cell(t->document), "%s%s", route->format ? "." : "",
+                    route->format ? route->format : "either");
     put_dashes(t, 1);
     tare_buf_printf(tare_document_cell(t->document), "– (%zu)", note + 1);
-    put_dashes(t, t->full ? 12 : 6);
+    put_dashes(t, t->full ? 12 : 5);
 }
 
 static double median_of(const struct tare_check *check, enum tare_quantile_id quantile) {
@@ -124,16 +123,17 @@ static void put_measured(struct table *t, const struct tare_check *check) {
             tare_buf_puts(out, "–");
     }
     tare_put_seconds(tare_document_cell(document), check->cold_start_s.median);
+    if (!t->full)
+        return;
     tare_put_bytes(tare_document_cell(document), check->cold_rss_bytes.median);
-    if (t->full)
-        tare_put_bytes(tare_document_cell(document), check->ships_bytes);
+    tare_put_bytes(tare_document_cell(document), check->ships_bytes);
 }
 
 /* What a runtime found; NULL: none ran the file. */
 static void put_check(struct table *t, const struct tare_check *check) {
     if (check == NULL) {
         tare_cell_text(t->document, "not run");
-        put_dashes(t, t->full ? 9 : 4);
+        put_dashes(t, t->full ? 9 : 3);
         return;
     }
     if (t->full)
@@ -167,7 +167,7 @@ static void export_row(struct table *t, const struct tare_row *row, const struct
     put_model(t, row, e->exporter);
     struct tare_buf *file = tare_document_cell(t->document);
     tare_buf_printf(file, ".%s", e->format);
-    if (e->files > 1)
+    if (e->files > 1 && t->full)
         tare_buf_printf(file, " (%zu files)", e->files);
     tare_put_bytes(tare_document_cell(t->document), e->environment_bytes);
     tare_put_seconds(tare_document_cell(t->document), e->seconds.median);
@@ -279,12 +279,13 @@ void tare_content_deployment(struct tare_document *document, const struct tare_s
         say_ships(document, summary);
     tare_document_say(
         document, TARE_BLOCK_PARAGRAPH,
-        "To install: what the exporter needs, a framework's environment or the program tare. "
+        "Install: what the exporter needs, a framework's environment or the program tare. "
         "Parity: how far the file's logits are from the float64 reference of the same weights, in "
-        "float32's own spread; the largest of the runs, at most %g. p50 and p99 of one image are "
-        "bounds that 99 %% confidence bears; cold start is from exec to the first answer, memory "
-        "the peak of that process; one thread. Each the median over the runs.",
-        TARE_PARITY_LIMIT);
+        "float32's own spread; the largest of the runs, at most %g. Size: of all files. p50 and "
+        "p99 "
+        "of one image are bounds that 99 %% confidence bears; cold start is from exec to the first "
+        "answer%s; one thread. Each the median over the runs.",
+        TARE_PARITY_LIMIT, t.full ? ", memory the peak of that process" : "");
 }
 
 /* ---- the answers --------------------------------------------------------------------------------

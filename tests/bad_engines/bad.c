@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +48,12 @@
     X(orphan, "leaves a process behind that holds its pipes") \
     X(greedy, "uses more CPUs than it was allowed") \
     X(skipper, "says that the machine lacks something") \
-    X(failer, "says that it failed")
+    X(failer, "says that it failed") \
+    X(deployed, "answers queries and batches as it is asked to") \
+    X(fewqueries, "times half of the queries") \
+    X(backwards, "has queries that took less than no time") \
+    X(nobatches, "times no batches") \
+    X(noanswer, "never says when it gave its first answer")
 /* clang-format on */
 
 enum behaviour {
@@ -213,6 +219,11 @@ static void misbehave(enum behaviour what) {
     case DO_nologits:
     case DO_badlogits:
     case DO_badweights:
+    case DO_deployed:
+    case DO_fewqueries:
+    case DO_backwards:
+    case DO_nobatches:
+    case DO_noanswer:
     case COUNT:
         return;
     }
@@ -224,9 +235,40 @@ static void write_text(const char *path, const char *text) {
         exit(9);
 }
 
+static void sample(size_t batch, bool first) {
+    printf("{\"event\":\"sample\",\"task\":\"infer\",\"call\":\"guess\",\"batch\":%zu,"
+           "\"loops\":3,\"wall_ns\":3000000,\"first\":%s}\n",
+           batch, first ? "true" : "false");
+    fflush(stdout);
+}
+
+static void write_latencies(size_t queries, int32_t ns) {
+    struct tare_array latencies = {0};
+    if (tare_array_make(&latencies, TARE_I32, 1, &queries, NULL) != TARE_OK)
+        exit(9);
+    for (size_t i = 0; i < queries; i++)
+        ((int32_t *)latencies.data)[i] = ns;
+    if (tare_npy_write(job.latencies, &latencies, NULL) != TARE_OK)
+        exit(9);
+    tare_array_free(&latencies);
+}
+
+/* What a job asks for beside logits, from the engines that get that far. */
+static void answer(enum behaviour what) {
+    if (what < DO_deployed)
+        return;
+    if (what != DO_noanswer)
+        sample(1, true);
+    if (job.queries > 0)
+        write_latencies(what == DO_fewqueries ? job.queries / 2 : job.queries,
+                        what == DO_backwards ? -1 : 1000);
+    for (size_t i = 0; i < job.batch_count && what != DO_nobatches; i++)
+        sample(job.batches[i], false);
+}
+
 static void save(enum behaviour what) {
     size_t images = test_image_count();
-    if (what == DO_nologits)
+    if (what == DO_nologits || !job.logits[0])
         return;
     if (what == DO_badlogits) {
         write_text(job.logits, "not an array");
@@ -259,6 +301,7 @@ int main(int argc, char **argv) {
         misbehave((enum behaviour)what);
         usleep(150000);
         phase("train", what == DO_liar ? 0.01 : what == DO_boaster ? 3 : 1);
+        answer((enum behaviour)what);
         save((enum behaviour)what);
         phase("save", 1);
     }
