@@ -15,6 +15,7 @@
 #include "tare/words.h"
 
 struct options {
+    bool twice;
     const char *engines, *model, *data, *out, *track, *variants, *device, *threads;
     int counts[8]; /* of threads, from --threads */
     size_t thread_counts;
@@ -40,6 +41,7 @@ static enum tare_status add_engines(struct tare_plan *plan, const struct options
     struct tare_choice choice = {.track = o->track,
                                  .all_variants = o->variants != NULL,
                                  .device = o->device,
+                                 .twice = o->twice,
                                  .threads = o->counts,
                                  .thread_counts = o->thread_counts};
     enum tare_status status = TARE_OK;
@@ -147,6 +149,11 @@ static enum tare_status make_plan(struct tare_plan *plan, const struct options *
     return status == TARE_OK ? check_names(plan, err) : status;
 }
 
+static void print_cell(const char *before, const struct tare_cell *cell) {
+    printf("%s%s%s%s (%s)%s", before, cell->engine, cell->variant[0] ? "/" : "", cell->variant,
+           cell->track, cell->again ? " again" : "");
+}
+
 static void print_plan(const struct tare_plan *plan, const struct tare_dataset *set,
                        const char *out) {
     double seconds = tare_plan_seconds(plan, set->train_images.shape[0]);
@@ -165,9 +172,7 @@ static void print_plan(const struct tare_plan *plan, const struct tare_dataset *
         tare_plan_order(visit, plan, run);
         printf("run %zu/%zu ", run + 1, plan->runs);
         for (size_t i = 0; i < plan->cell_count; i++)
-            printf("%s %s%s%s (%s)", i ? "," : "   ", plan->cells[visit[i]].engine,
-                   plan->cells[visit[i]].variant[0] ? "/" : "", plan->cells[visit[i]].variant,
-                   plan->cells[visit[i]].track);
+            print_cell(i ? ", " : "    ", &plan->cells[visit[i]]);
         printf("\n");
     }
     printf("estimate   %d:%02d minutes (rough: from two 2.5 GHz cores), %.0f MB on disk\n",
@@ -337,6 +342,8 @@ static int run(int argc, char **argv, const struct cli_command *command) {
          "also the slow ones (torch.compile: a minute a run)", 0},
         {"device", CLI_TEXT, &o.device, "NAME", "of the controlled track: cpu (default) or cuda",
          0},
+        {"twice", CLI_FLAG, &o.twice, NULL,
+         "every engine beside itself: a difference between the two is chance", 0},
         {"timeout", CLI_NUMBER, &o.timeout_s, "S", "seconds one job may take (600)", 0},
         {"out", CLI_TEXT, &o.out, "DIR", "results folder, new or empty (results/<time>)", 0},
         {"quick", CLI_FLAG, &o.quick, NULL, "1 run of 1 epoch: a first look, no statistics", 0},

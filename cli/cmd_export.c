@@ -165,18 +165,21 @@ static enum tare_status check_parity(struct export *x, struct tare_err *err) {
     enum tare_status status = find_needs(x, err);
     if (status != TARE_OK || x->unchecked.status != TARE_OK)
         return status;
-    cli_catch_signals(); /* before there is a temporary folder to clean up */
+    /* Before there is a folder to remove. */
+    const volatile sig_atomic_t *stop = cli_catch_signals();
     status = tare_dataset_prepare(&prepared, &x->set, err);
     if (status == TARE_OK && !(dir = cli_temporary_dir(err)))
         status = err->status;
     if (status == TARE_OK)
         status = run_file(x, dir, prepared, err);
-    if (status == TARE_OK && x->answer.logits.data)
-        status = compare(x, err);
     if (dir)
         cli_remove_dir(dir);
     free(dir);
     free(prepared);
+    if (status == TARE_OK && x->answer.logits.data)
+        status = compare(x, err);
+    if (status == TARE_OK && *stop)
+        status = tare_fail(err, TARE_INTERRUPTED, x->out, NULL, "interrupted; the file is written");
     return status;
 }
 
@@ -208,7 +211,10 @@ static void print_json(const struct export *x) {
                              "export_s", x->seconds, "parity", parity_json(x)));
 }
 
-static void print_parity(const struct export *x) {
+static void print_parity(struct export *x) {
+    char *said_by_others[] = {x->unchecked.what, x->unchecked.hint, x->answer.outcome.version};
+    for (size_t i = 0; i < sizeof said_by_others / sizeof said_by_others[0]; i++)
+        cli_make_plain(said_by_others[i]);
     if (!x->checked) {
         printf("parity not checked: %s%s%s\n", x->unchecked.where,
                x->unchecked.where[0] ? ": " : "", x->unchecked.what);

@@ -82,6 +82,22 @@ static enum tare_status run_engine(struct prediction *p, const char *dir, struct
     return status;
 }
 
+/* Whether the model ends in a softmax itself: every row is a distribution. Logits of several images
+ * that are all positive and add up to 1 are not to be expected. */
+static bool gives_probabilities(const float *rows, size_t count, size_t classes) {
+    for (size_t i = 0; i < count; i++) {
+        double sum = 0;
+        for (size_t c = 0; c < classes; c++) {
+            if (!(rows[i * classes + c] >= 0))
+                return false;
+            sum += (double)rows[i * classes + c];
+        }
+        if (fabs(sum - 1) > 1e-5)
+            return false;
+    }
+    return true;
+}
+
 /* Softmax of one row, in double; the maximum is taken from element 0 on. */
 static void softmax(double *probability, const float *row, size_t classes) {
     double largest = row[0], sum = 0;
@@ -119,8 +135,13 @@ static enum tare_status print_answers(const struct prediction *p, bool json, str
     double *probability = calloc(classes, sizeof *probability);
     if (!probability)
         return tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory for the answers");
+    const float *rows = p->logits.data;
+    bool is_done = gives_probabilities(rows, p->image_count, classes);
     for (size_t i = 0; i < p->image_count; i++) {
-        softmax(probability, (const float *)p->logits.data + i * classes, classes);
+        if (!is_done)
+            softmax(probability, rows + i * classes, classes);
+        for (size_t c = 0; is_done && c < classes; c++)
+            probability[c] = (double)rows[i * classes + c];
         print_row(p->images[i], probability, classes, json);
     }
     free(probability);

@@ -81,6 +81,8 @@ static enum tare_status build(void **state, struct tare_work *work, struct tare_
     bool training = strcmp(job->task, "train") == 0;
     bool is_f64 = strcmp(job->precision, "float64") == 0;
     enum tare_status status = TARE_OK;
+    if (strcmp(job->device, "cpu") != 0)
+        return tare_engine_skip(err, "--device cpu", "this engine runs on the CPU only");
     if (job->variant[0])
         return tare_fail(err, TARE_USAGE, "job", "leave variant empty",
                          "there is no variant \"%s\"", job->variant);

@@ -191,6 +191,8 @@ def check_job(engine, job):
     if job.task == "train" and job.track not in engine.tracks:
         raise Failure("usage", f'{engine.name} is not on the track "{job.track}"')
     able = Engine if job.track == "tutorial" else engine  # tutorials: the defaults and no more
+    if job.device == "cuda" and job.device not in able.devices:
+        raise Skip("this engine runs on the CPU only", "--device cpu")
     for key, value, known in (("precision", job.precision, ("float32",)),
                               ("norm", job.norm, ("u8/255",)),
                               ("variant", job.variant, able.variants),

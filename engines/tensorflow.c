@@ -45,10 +45,11 @@ static enum tare_status check_job(struct tensorflow *engine, struct tare_err *er
     const struct tare_job *job = &engine->work->job;
     if (!engine->work->params)
         return tare_fail(err, TARE_USAGE, "job", "give model and init", "no initial weights");
-    if (strcmp(job->precision, "float32") != 0 || strcmp(job->device, "cpu") != 0)
-        return tare_fail(err, TARE_USAGE, "job", "use float32 on cpu",
-                         "precision \"%s\" on device \"%s\" is not known", job->precision,
-                         job->device);
+    if (strcmp(job->device, "cpu") != 0)
+        return tare_engine_skip(err, "--device cpu", "this engine runs on the CPU only");
+    if (strcmp(job->precision, "float32") != 0)
+        return tare_fail(err, TARE_USAGE, "job", "use float32", "precision \"%s\" is not known",
+                         job->precision);
     if (strcmp(job->task, "train") != 0)
         return TARE_OK;
     engine->is_adam = strcmp(job->optimizer, "adam") == 0;

@@ -63,6 +63,7 @@ for program in "$san"/test_*; do
     name=${program##*/test_}
     case $name in
         runtimes) continue ;; # with the frameworks, below
+        export_runtimes) continue ;; # in tests/frameworks/export.sh
         certify) [ "$mode" = all ] || continue ;; # 48 s of training under the sanitisers
     esac
     # A locale with a decimal comma, for the test that reports don't depend on one.

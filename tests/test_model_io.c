@@ -151,6 +151,18 @@ static void test_infer_any_number(void **state) {
                 infer(fixed, n, fail_at);
 }
 
+/* Every pixel there is comes back. */
+static void test_pixels(void **state) {
+    (void)state;
+    float x[256];
+    uint8_t pixels[256];
+    for (int value = 0; value < 256; value++)
+        x[value] = (float)value / 255.0F;
+    tare_model_pixels(pixels, x, 256);
+    for (int value = 0; value < 256; value++)
+        assert_int_equal(pixels[value], value);
+}
+
 static void test_file_check(void **state) {
     (void)state;
     struct tare_err err = {0};
@@ -167,7 +179,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plan),       cmocka_unit_test(test_message_names_both_sizes),
         cmocka_unit_test(test_shape_text), cmocka_unit_test(test_infer_any_number),
-        cmocka_unit_test(test_file_check),
+        cmocka_unit_test(test_pixels),     cmocka_unit_test(test_file_check),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -594,6 +594,39 @@ static void test_best(void **state) {
     tare_summary_free(&s);
 }
 
+/* Everything twice: the second is compared with the first and with nobody else, and has no rank. */
+static void test_again(void **state) {
+    (void)state;
+    struct tare_buf text = {0};
+    struct tare_summary s;
+    struct tare_err err;
+    tare_buf_puts(&text, "{\"record\":\"experiment\",\"format\":\"tare-samples/1\","
+                         "\"dataset\":{\"name\":\"x\",\"title\":\"X\",\"train\":9,\"test\":12},"
+                         "\"plan\":{\"model\":\"784 dense:10\",\"epochs\":1,\"batch\":3,\"runs\":6,"
+                         "\"threads\":2,\"cells\":[{\"engine\":\"jax\",\"track\":\"controlled\"},"
+                         "{\"engine\":\"jax\",\"track\":\"controlled\",\"again\":true}]}}\n");
+    add_certificate(&text, "jax");
+    for (size_t run = 0; run < 6; run++)
+        for (size_t again = 0; again < 2; again++)
+            tare_buf_printf(&text,
+                            "{\"record\":\"job\",\"index\":%zu,\"run\":%zu,\"task\":\"train\","
+                            "\"engine\":\"jax\",\"track\":\"controlled\",\"again\":%s,\"state\":"
+                            "\"ok\",\"phases\":[{\"name\":\"train\",\"wall_ns\":%zu}]}\n",
+                            2 * run + again, run, again ? "true" : "false",
+                            1000 + (again ? (run + 3) % 6 : run));
+    if (parse(&s, text.data, &err) != TARE_OK)
+        fail_msg("%s: %s", err.where, err.what);
+    assert_int_equal(s.row_count, 2);
+    assert_true(s.rows[0].best && !s.rows[1].best && s.rows[1].again);
+    assert_string_equal(s.rows[1].certificate, "ok");
+    assert_string_equal(s.rows[1].unranked, "the row before it a second time");
+    assert_int_equal(s.comparison_count, 1);
+    assert_int_equal(s.comparisons[0].kind, TARE_COMPARE_AGAIN);
+    assert_false(s.comparisons[0].apart);
+    tare_summary_free(&s);
+    tare_buf_free(&text);
+}
+
 /* Who is certified may rank; who isn't is told why; the last certificate of a cell is the one that
  * holds. */
 static void test_certificates(void **state) {
@@ -625,14 +658,15 @@ static void test_certificates(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_complete),       cmocka_unit_test(test_ranking),
-        cmocka_unit_test(test_exports),        cmocka_unit_test(test_deployment),
-        cmocka_unit_test(test_environments),   cmocka_unit_test(test_troubles),
-        cmocka_unit_test(test_interrupted),    cmocka_unit_test(test_certificates),
-        cmocka_unit_test(test_best),           cmocka_unit_test(test_wrong_lines),
-        cmocka_unit_test(test_accepted_lines), cmocka_unit_test(test_shuffled),
-        cmocka_unit_test(test_mutilated),      cmocka_unit_test(test_read_file),
-        cmocka_unit_test(test_names),          cmocka_unit_test(test_disagreements),
+        cmocka_unit_test(test_complete),      cmocka_unit_test(test_ranking),
+        cmocka_unit_test(test_exports),       cmocka_unit_test(test_deployment),
+        cmocka_unit_test(test_environments),  cmocka_unit_test(test_troubles),
+        cmocka_unit_test(test_interrupted),   cmocka_unit_test(test_certificates),
+        cmocka_unit_test(test_best),          cmocka_unit_test(test_again),
+        cmocka_unit_test(test_wrong_lines),   cmocka_unit_test(test_accepted_lines),
+        cmocka_unit_test(test_shuffled),      cmocka_unit_test(test_mutilated),
+        cmocka_unit_test(test_read_file),     cmocka_unit_test(test_names),
+        cmocka_unit_test(test_disagreements),
     };
     return cmocka_run_group_tests_name("summary", tests, NULL, NULL);
 }

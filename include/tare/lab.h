@@ -49,6 +49,7 @@ struct tare_cell {
     char track[16];
     char device[16];
     int threads;
+    bool again; /* the cell before it a second time: between the two there is no difference */
 };
 
 struct tare_plan {
@@ -74,6 +75,7 @@ struct tare_choice {
     const char *device; /* NULL: "cpu"; the tutorials are on the CPU always */
     const int *threads; /* each cell once per count; NULL: plan->threads */
     size_t thread_counts;
+    bool twice; /* each cell, and the same again */
 };
 
 void tare_plan_defaults(struct tare_plan *x);

@@ -107,6 +107,7 @@ struct tare_row {
     enum tare_track track;
     enum tare_origin origin;
     size_t threads, batch;
+    bool again; /* the row before it a second time: between the two there is no difference */
     enum tare_cell_state state;
     const char *reason, *fix, *reproduce; /* of the first job in that state; reason counts them */
     const char *dir;                      /* of the first run; "" when there is none */
@@ -132,7 +133,7 @@ struct tare_row {
 
     bool best; /* trained fastest of its framework on its track, certified if controlled */
     bool same_but_threads; /* another row differs only in threads: a name must say them */
-    size_t rank;           /* from 1, shared where neighbours can't be told apart; 0: unranked */
+    size_t rank;           /* 1 + rows told to be faster, by their intervals; 0: unranked */
     const char *unranked;  /* why, when rank is 0 */
 };
 

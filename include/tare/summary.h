@@ -29,6 +29,7 @@
 #define TARE_COMPARISON_KIND_LIST(X)                                                               \
     X(FASTEST, "fastest") /* a row with the fastest of its track */                                \
     X(TAUGHT, "taught")   /* a framework's tutorial with its best on the controlled track */       \
+    X(AGAIN, "again")     /* a row with itself, where everything was run twice */                  \
     X(BEST, "best")       /* two frameworks at their best on the controlled track */
 enum tare_comparison_kind {
 #define X(id, name) TARE_COMPARE_##id,

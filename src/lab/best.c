@@ -15,7 +15,7 @@ static bool same_framework(const struct tare_row *a, const struct tare_row *b) {
 }
 
 static bool may_be_best(const struct tare_row *row) {
-    return row->origin != TARE_ORIGIN_HARNESS && row->state == TARE_STATE_OK &&
+    return row->origin != TARE_ORIGIN_HARNESS && row->state == TARE_STATE_OK && !row->again &&
            row->stats[TARE_TRAIN_S].n > 0 &&
            (row->track != TARE_TRACK_CONTROLLED || strcmp(row->certificate, "ok") == 0);
 }
@@ -64,6 +64,9 @@ static void add(const struct tare_pairs *pairs, enum tare_comparison_kind kind, 
 
 void tare_compare_best(const struct tare_pairs *pairs) {
     const struct tare_summary *summary = pairs->summary;
+    for (size_t i = 1; i < summary->row_count; i++)
+        if (summary->rows[i].again)
+            add(pairs, TARE_COMPARE_AGAIN, i - 1, i);
     for (size_t i = 0; i < summary->row_count; i++)
         for (size_t j = 0; j < summary->row_count; j++) {
             const struct tare_row *a = &summary->rows[i], *b = &summary->rows[j];

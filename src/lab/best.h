@@ -13,8 +13,8 @@ void tare_mark_best(struct tare_summary *summary);
  * engine only beside the fastest framework. */
 bool tare_speaks_for(const struct tare_summary *summary, size_t a, size_t b);
 
-/* Adds the comparisons of the frameworks at their best on the controlled track, and of each
- * framework's tutorial with its best. */
+/* Adds the comparisons of rows with themselves, of the frameworks at their best on the controlled
+ * track, and of each framework's tutorial with its best. */
 void tare_compare_best(const struct tare_pairs *pairs);
 
 #endif

@@ -141,6 +141,11 @@ static enum tare_status warm_up(struct tare_campaign_state *s, struct tare_err *
     const struct tare_plan *x = s->campaign->plan;
     enum tare_status status = TARE_OK;
     for (size_t i = 0; i < x->cell_count && status == TARE_OK; i++) {
+        if (x->cells[i].again) { /* the same program: what is known of the cell before it */
+            s->certificates[i] = s->certificates[i - 1];
+            s->given_up[i] = s->given_up[i - 1];
+            continue;
+        }
         if (is_certified(x, &x->cells[i])) {
             status = certify(s, i, err);
             continue;

@@ -63,7 +63,7 @@ static bool same_cell(const struct tare_cell *a, const struct tare_cell *b) {
            a->threads == b->threads;
 }
 
-/* Adds one cell, once per number of threads. */
+/* Adds one cell, once per number of threads; twice where everything is. */
 static enum tare_status add_cell(struct tare_plan *x, const struct tare_cell *wanted,
                                  const struct tare_choice *choice, struct tare_err *err) {
     size_t counts = choice && choice->threads ? choice->thread_counts : 1;
@@ -76,10 +76,13 @@ static enum tare_status add_cell(struct tare_plan *x, const struct tare_cell *wa
         for (size_t i = 0; i < x->cell_count; i++)
             if (same_cell(&x->cells[i], &cell))
                 return tare_fail(err, TARE_USAGE, cell.engine, NULL, "is named twice");
-        if (x->cell_count == TARE_MAX_CELLS)
-            return tare_fail(err, TARE_USAGE, cell.engine, NULL, "at most %d cells",
-                             TARE_MAX_CELLS);
-        x->cells[x->cell_count++] = cell;
+        for (int copies = choice && choice->twice ? 2 : 1; copies > 0; copies--) {
+            if (x->cell_count == TARE_MAX_CELLS)
+                return tare_fail(err, TARE_USAGE, cell.engine, NULL, "at most %d cells",
+                                 TARE_MAX_CELLS);
+            x->cells[x->cell_count++] = cell;
+            cell.again = true;
+        }
     }
     return TARE_OK;
 }

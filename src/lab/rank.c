@@ -16,7 +16,7 @@ static size_t sort_rows(size_t *order, const struct tare_summary *summary, enum 
     size_t count = 0;
     const struct tare_row *rows = summary->rows;
     for (size_t i = 0; i < summary->row_count; i++) {
-        if (rows[i].track != track || tare_why_incomparable(&rows[i]) != NULL ||
+        if (rows[i].track != track || rows[i].again || tare_why_incomparable(&rows[i]) != NULL ||
             rows[i].stats[measure].n < TARE_MIN_RUNS_FOR_INTERVAL)
             continue;
         size_t at = count++;
@@ -30,17 +30,18 @@ static size_t sort_rows(size_t *order, const struct tare_summary *summary, enum 
     return count;
 }
 
-/* Ranks of the sorted rows: neighbours that can't be told apart share one. */
+/* A row's rank is one more than the number of rows that were faster, as far as can be told. */
 static void assign_ranks(const struct tare_pairs *pairs, const size_t *order, size_t count) {
     struct tare_row *rows = pairs->summary->rows;
     if (count == 1)
         rows[order[0]].unranked = "no other row of this track to compare with";
     for (size_t i = 0; count > 1 && i < count; i++) {
-        struct tare_row *row = &rows[order[i]];
-        row->rank = i + 1;
-        row->unranked = "";
-        if (i > 0 && !tare_is_apart(tare_paired_ratio(pairs, order[i], order[i - 1], TARE_TRAIN_S)))
-            row->rank = rows[order[i - 1]].rank;
+        rows[order[i]].rank = 1;
+        rows[order[i]].unranked = "";
+        for (size_t j = 0; j < i; j++) {
+            struct tare_stat ratio = tare_paired_ratio(pairs, order[i], order[j], TARE_TRAIN_S);
+            rows[order[i]].rank += ratio.has_interval && ratio.lo > 1;
+        }
     }
 }
 
@@ -55,6 +56,8 @@ void tare_rank_rows(const struct tare_pairs *pairs, struct tare_memory *memory) 
         return;
     for (size_t i = 0; i < summary->row_count + summary->harness_count; i++) {
         const char *why = tare_why_incomparable(&summary->rows[i]);
+        if (why == NULL && summary->rows[i].again)
+            why = "the row before it a second time";
         summary->rows[i].unranked = why != NULL ? why : "";
     }
     const enum tare_track tracks[] = {TARE_TRACK_TUTORIAL, TARE_TRACK_CONTROLLED};

@@ -12,12 +12,7 @@ enum tare_status tare_samples_read_certificate(struct tare_samples *samples,
     struct tare_reader reader = {.name = name, .line = line, .err = err};
     *certificate = (struct tare_certificate_record){
         .line = line,
-        .cell = {.engine = tare_read_text(&reader, json, "engine", NULL),
-                 .variant = tare_read_text(&reader, json, "variant", ""),
-                 .device = tare_read_text(&reader, json, "device", "cpu"),
-                 .track = TARE_TRACK_CONTROLLED,
-                 .threads =
-                     tare_read_count(&reader, json, "threads", samples->experiment.plan.threads)},
+        .cell = tare_read_cell(&reader, samples, json),
         .state = tare_read_text(&reader, json, "state", NULL),
         .reason = tare_read_text(&reader, json, "reason", ""),
         .fix = tare_read_text(&reader, json, "fix", ""),

@@ -271,13 +271,8 @@ static void read_head(struct tare_reader *reader, struct tare_samples *samples,
         if (job->run >= samples->experiment.plan.runs)
             tare_read_fail(reader, "run", "one of the planned runs");
     }
-    job->cell = (struct tare_sample_cell){
-        .engine = tare_read_text(reader, json, "engine", NULL),
-        .variant = tare_read_text(reader, json, "variant", ""),
-        .device = tare_read_text(reader, json, "device", "cpu"),
-        .track = tare_read_track(reader, json),
-        .threads = tare_read_count(reader, json, "threads", samples->experiment.plan.threads),
-    };
+    job->cell = tare_read_cell(reader, samples, json);
+    job->cell.track = tare_read_track(reader, json);
     job->batch = tare_read_count(reader, json, "batch", samples->experiment.plan.batch);
     job->state = tare_read_state(reader, json, "state");
     job->version = tare_read_text(reader, json, "version", "");

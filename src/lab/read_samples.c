@@ -169,6 +169,18 @@ static void read_machine(struct tare_reader *reader, struct tare_experiment *to,
     to->machine.busy = tare_read_flag(reader, json, "busy");
 }
 
+struct tare_sample_cell tare_read_cell(struct tare_reader *reader,
+                                       const struct tare_samples *samples, const json_t *json) {
+    return (struct tare_sample_cell){
+        .engine = tare_read_text(reader, json, "engine", NULL),
+        .variant = tare_read_text(reader, json, "variant", ""),
+        .device = tare_read_text(reader, json, "device", "cpu"),
+        .track = TARE_TRACK_CONTROLLED,
+        .threads = tare_read_count(reader, json, "threads", samples->experiment.plan.threads),
+        .again = tare_read_flag(reader, json, "again"),
+    };
+}
+
 static void read_environments(struct tare_reader *reader, struct tare_samples *samples,
                               const json_t *experiment) {
     struct tare_experiment *to = &samples->experiment;
@@ -193,13 +205,8 @@ static void read_cells(struct tare_reader *reader, struct tare_samples *samples,
         return;
     for (size_t i = 0; i < json_array_size(cells); i++) {
         const json_t *json = json_array_get(cells, i);
-        samples->cells[samples->cell_count++] = (struct tare_sample_cell){
-            .engine = tare_read_text(reader, json, "engine", NULL),
-            .variant = tare_read_text(reader, json, "variant", ""),
-            .device = tare_read_text(reader, json, "device", "cpu"),
-            .track = tare_read_track(reader, json),
-            .threads = tare_read_count(reader, json, "threads", samples->experiment.plan.threads),
-        };
+        samples->cells[samples->cell_count++] = tare_read_cell(reader, samples, json);
+        samples->cells[samples->cell_count - 1].track = tare_read_track(reader, json);
     }
 }
 

@@ -49,6 +49,7 @@ struct tare_sample_cell {
     const char *engine, *variant, *device;
     enum tare_track track;
     size_t threads;
+    bool again; /* the cell before it a second time */
 };
 
 struct tare_job_record {
@@ -137,6 +138,9 @@ const json_t *tare_read_nested(struct tare_reader *reader, const json_t *object,
                                json_type type);
 enum tare_cell_state tare_read_state(struct tare_reader *reader, const json_t *object,
                                      const char *key);
+/* A cell's keys, but its track: certificates have none, and are of the controlled one. */
+struct tare_sample_cell tare_read_cell(struct tare_reader *reader,
+                                       const struct tare_samples *samples, const json_t *json);
 enum tare_track tare_read_track(struct tare_reader *reader, const json_t *object);
 void tare_read_fail(struct tare_reader *reader, const char *key, const char *expected);
 

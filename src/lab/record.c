@@ -56,8 +56,12 @@ static json_t *machine_record(const struct tare_machine *m) {
 }
 
 static json_t *cell_record(const struct tare_cell *cell) {
-    return json_pack("{s:s,s:s,s:s,s:s,s:i}", "engine", cell->engine, "variant", cell->variant,
-                     "track", cell->track, "device", cell->device, "threads", cell->threads);
+    json_t *record =
+        json_pack("{s:s,s:s,s:s,s:s,s:i}", "engine", cell->engine, "variant", cell->variant,
+                  "track", cell->track, "device", cell->device, "threads", cell->threads);
+    if (cell->again)
+        set(record, "again", json_true());
+    return record;
 }
 
 static json_t *plan_record(const struct tare_plan *x) {
@@ -285,6 +289,8 @@ json_t *tare_record_job(const struct tare_job_result *result, const char *result
         result->cell.device, "threads", result->cell.threads, "batch", (json_int_t)result->batch);
     if (!record)
         return NULL;
+    if (result->cell.again)
+        set(record, "again", json_true());
     set(record, "version", text(o->version));
     set(record, "state", json_string(tare_state_name(o->state)));
     set(record, "reason", text(o->reason));

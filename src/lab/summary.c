@@ -46,8 +46,9 @@ static int by_index(const void *a, const void *b) {
 }
 
 static bool same_cell(const struct tare_sample_cell *a, const struct tare_sample_cell *b) {
-    return a->track == b->track && a->threads == b->threads && strcmp(a->engine, b->engine) == 0 &&
-           strcmp(a->variant, b->variant) == 0 && strcmp(a->device, b->device) == 0;
+    return a->track == b->track && a->threads == b->threads && a->again == b->again &&
+           strcmp(a->engine, b->engine) == 0 && strcmp(a->variant, b->variant) == 0 &&
+           strcmp(a->device, b->device) == 0;
 }
 
 static enum tare_status record_error(const char *name, const struct tare_job_record *job,
@@ -74,6 +75,7 @@ static void make_rows(struct tare_summary *summary, const struct tare_samples *s
                 .engine = cell->engine,
                 .variant = cell->variant,
                 .device = cell->device,
+                .again = cell->again,
                 .track = cell->track,
                 .origin = tare_engine_origin(cell->engine),
                 .threads = cell->threads,
@@ -178,8 +180,10 @@ static void judge_absent_row(struct tare_row *row, const struct tare_samples *sa
 static void apply_certificate(struct tare_row *row, const struct tare_sample_cell *cell,
                               const struct tare_samples *samples, struct tare_memory *memory) {
     const struct tare_certificate_record *found = NULL;
+    struct tare_sample_cell once = *cell;
+    once.again = false; /* the same program: one certificate holds for both */
     for (size_t i = 0; i < samples->certificate_count; i++)
-        if (same_cell(&samples->certificates[i].cell, cell))
+        if (same_cell(&samples->certificates[i].cell, &once))
             found = &samples->certificates[i];
     if (found == NULL)
         return;

@@ -26,14 +26,16 @@ static void put_ratio(struct tare_buf *out, struct tare_stat ratio) {
     tare_buf_printf(out, ", %zu paired runs", ratio.n);
 }
 
-/* A row, or the framework that it speaks for: "PyTorch (LibTorch)". */
+/* A row, or of a framework at its best: "PyTorch's best (LibTorch)". */
 static void put_speaker(struct tare_buf *out, const struct tare_comparison *c,
                         const struct tare_row *row) {
-    bool framework = c->kind == TARE_COMPARE_BEST && row->origin == TARE_ORIGIN_LIVE;
-    if (framework)
-        tare_buf_printf(out, "%s (", tare_engine_framework(row->engine));
+    const char *framework = tare_engine_framework(row->engine);
+    bool best = c->kind == TARE_COMPARE_BEST && row->origin == TARE_ORIGIN_LIVE &&
+                strcmp(framework, tare_engine_title(row->engine)) != 0;
+    if (best)
+        tare_buf_printf(out, "%s's best (", framework);
     tare_put_engine(out, row);
-    tare_buf_puts(out, framework ? ")" : "");
+    tare_buf_puts(out, best ? ")" : "");
 }
 
 /* What was compared: after "X was 1.3 times faster than Y " or "X and Y can't be told apart ". */
@@ -127,6 +129,7 @@ static void answer_track(struct tare_document *document, const struct tare_summa
             if (track == TARE_TRACK_CONTROLLED)
                 answer_taught(document, c, summary);
             break;
+        case TARE_COMPARE_AGAIN:
         case TARE_COMPARE_BEST:
             if (c->track == track)
                 answer_comparison(document, c, summary);

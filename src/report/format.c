@@ -168,6 +168,7 @@ void tare_put_engine(struct tare_buf *buf, const struct tare_row *row) {
         tare_buf_printf(buf, "/%s", row->variant);
     if (strcmp(row->device, "cpu") != 0)
         tare_buf_printf(buf, " on %s", row->device);
+    tare_buf_puts(buf, row->again ? " again" : "");
     if (row->same_but_threads)
         tare_buf_printf(buf, " (%zu thread%s)", row->threads, row->threads == 1 ? "" : "s");
 }

@@ -169,6 +169,7 @@ static void put_row(struct tare_json *json, const struct tare_row *row) {
     tare_json_text(json, "engine", row->engine);
     tare_json_text(json, "title", tare_engine_title(row->engine));
     tare_json_text(json, "variant", row->variant);
+    tare_json_flag(json, "again", row->again);
     tare_json_text(json, "track", tare_track_name(row->track));
     tare_json_text(json, "source", tare_origin_name(row->origin));
     tare_json_text(json, "state", tare_state_name(row->state));

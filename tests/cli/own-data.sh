@@ -23,7 +23,7 @@ t tare compare --data mine --engines native --batch 1000 --out unmade
 tare compare --data mine --engines crash,native --runs 1 --epochs 1 --batch 10 --out second > table2.txt 2> messages2.txt
 echo "exit $?"
 grep -o 'crash (controlled): .*' messages2.txt | sed 's/[0-9.]* s$/… s/'
-tare compare --data mine --dry-run --no-download --engines native --runs 2 --batch 10 --threads 1 --out third | sed 's/^estimate.*/estimate …/'
+tare compare --data mine --dry-run --no-download --engines native --runs 2 --batch 10 --threads 1 --twice --out third | sed 's/^estimate.*/estimate …/'
 ls
 tare train -o bands.safetensors --data mine --batch 10 --epochs 2 --json > train.json 2> train.txt || echo "exit $?"
 grep -c "^epoch" train.txt
