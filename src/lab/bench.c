@@ -14,6 +14,10 @@
 #include "tare/environment.h"
 #include "tare/model_io.h"
 
+/* A void process is no measurement, and a busy machine can make any void: it is started anew so
+ * often. An engine whose clocks lie is void each time. */
+#define VOID_TRIES 2
+
 static const struct {
     const char *suffix, *engine;
     bool has_weights; /* a .safetensors, which every engine that trains can take as its init */
@@ -206,7 +210,13 @@ static enum tare_status launch(struct tare_outcome *outcome, struct tare_bench_r
     snprintf(job->variant, sizeof job->variant, "%s", row->variant);
     if (!path_in(job_path, bench->dir, "job.json") || !path_in(log_path, bench->dir, "stderr.log"))
         return tare_fail(err, TARE_USAGE, bench->dir, "a shorter TMPDIR", "the path is too long");
-    if (tare_engine_find(&program, row->engine, &missing) != TARE_OK) {
+    enum tare_status status = tare_engine_find(&program, row->engine, &missing);
+    if (status == TARE_USAGE) { /* no name that an engine can have */
+        if (err)
+            *err = missing;
+        return status;
+    }
+    if (status != TARE_OK) {
         worsen(row, TARE_STATE_SKIPPED, missing.what, missing.hint);
         return TARE_OK;
     }
@@ -217,7 +227,12 @@ static enum tare_status launch(struct tare_outcome *outcome, struct tare_bench_r
                               .threads = bench->threads,
                               .timeout_s = bench->timeout_s,
                               .stop = bench->stop};
-    enum tare_status status = tare_launch_job(outcome, &how, job, err);
+    for (int again = 0;; again++) {
+        status = tare_launch_job(outcome, &how, job, err);
+        if (status != TARE_OK || outcome->state != TARE_STATE_VOID || again == VOID_TRIES)
+            break;
+        tare_outcome_free(outcome);
+    }
     free(program);
     if (status == TARE_OK && outcome->interrupted)
         return tare_fail(err, TARE_INTERRUPTED, NULL, NULL, "interrupted");
