@@ -53,6 +53,17 @@ void tare_bench_defaults(struct tare_bench *bench) {
                                  .timeout_s = TARE_DEFAULT_TIMEOUT_S};
 }
 
+/* A row that failed has no figures, whatever it had measured before. */
+static void clear_figures(struct tare_bench_row *row) {
+    tare_latency_of(&row->latency, NULL, 0);
+    row->cold_s = row->cold_rss_bytes = tare_median_interval(NULL, 0);
+    row->grade = (struct tare_grade){0};
+    row->ships_bytes = 0;
+    row->environment_bytes = NAN;
+    for (size_t i = 0; i < TARE_MAX_BATCHES; i++)
+        row->images_per_s[i] = NAN;
+}
+
 enum tare_status tare_bench_add(struct tare_bench *bench, const char *engine, const char *variant,
                                 struct tare_err *err) {
     const char *usual = NULL;
@@ -77,13 +88,10 @@ enum tare_status tare_bench_add(struct tare_bench *bench, const char *engine, co
     if (bench->row_count == TARE_MAX_BENCH_ROWS)
         return tare_fail(err, TARE_USAGE, engine, NULL, "at most %d engines", TARE_MAX_BENCH_ROWS);
     struct tare_bench_row *row = &bench->rows[bench->row_count++];
-    *row = (struct tare_bench_row){.call = "", .environment_bytes = NAN};
+    *row = (struct tare_bench_row){.call = ""};
+    clear_figures(row);
     snprintf(row->engine, sizeof row->engine, "%s", engine);
     snprintf(row->variant, sizeof row->variant, "%s", variant);
-    tare_latency_of(&row->latency, NULL, 0);
-    row->cold_s = row->cold_rss_bytes = tare_median_interval(NULL, 0);
-    for (size_t i = 0; i < TARE_MAX_BATCHES; i++)
-        row->images_per_s[i] = NAN;
     return TARE_OK;
 }
 
@@ -274,7 +282,6 @@ static void take_grade(struct tare_bench_row *row, const struct tare_bench *benc
     if (status == TARE_OK && !row->grade.finite)
         status = tare_fail(&err, TARE_FAILED, NULL, NULL, "are not numbers (NaN or infinite)");
     if (status != TARE_OK) {
-        row->grade = (struct tare_grade){0};
         spoil(row, "logits", path, &err);
     }
     tare_array_free(&logits);
@@ -402,6 +409,9 @@ enum tare_status tare_bench_run(struct tare_bench *bench, struct tare_err *err) 
         status = measure(&bench->rows[i], bench, &job, err);
     if (status == TARE_OK)
         status = start_all_cold(bench, &job, err);
+    for (size_t i = 0; i < bench->row_count; i++)
+        if (!is_measured(&bench->rows[i]))
+            clear_figures(&bench->rows[i]);
     for (size_t i = 0; i < bench->row_count && status == TARE_OK; i++)
         if (bench->rows[i].state != TARE_STATE_OK)
             status = tare_fail(err, TARE_FAILED, bench->rows[i].engine, bench->rows[i].fix, "%s",
