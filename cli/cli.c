@@ -179,6 +179,11 @@ void cli_progress(const char *text) {
     fflush(stderr);
 }
 
+void cli_progress_of(void *context, const char *text) {
+    (void)context;
+    cli_progress(text);
+}
+
 void cli_progress_end(void) {
     if (line_open)
         fprintf(stderr, "\r\033[K");
@@ -205,17 +210,12 @@ int cli_cpus(void) {
     return sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
 }
 
-static void show_data_progress(void *context, const char *text) {
-    (void)context;
-    cli_progress(text);
-}
-
 enum tare_status cli_load_data(struct tare_dataset *set, const char *dir, bool no_download,
                                bool allow_standin, struct tare_err *err) {
     struct tare_data_options options = {.dir = dir,
                                         .allow_download = !no_download,
                                         .allow_standin = allow_standin,
-                                        .progress = show_data_progress};
+                                        .progress = cli_progress_of};
     enum tare_status status = tare_dataset_load(set, &options, err);
     cli_progress_end();
     return status;

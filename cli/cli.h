@@ -57,6 +57,7 @@ const volatile sig_atomic_t *cli_catch_signals(void);
 
 /* A line for the user on stderr: overwritten in place on a terminal, plain lines elsewhere. */
 void cli_progress(const char *text);
+void cli_progress_of(void *context, const char *text); /* the same, as a callback */
 void cli_progress_end(void); /* clears a line that cli_progress left on a terminal */
 
 /* True when colour is wanted on stdout: a terminal, and no NO_COLOR. Its width, else 100. */

@@ -70,11 +70,6 @@ static enum tare_status read_options(struct tare_bench *bench, const struct opti
     return status == TARE_OK ? read_engines(bench, o->engines, err) : status;
 }
 
-static void show_progress(void *context, const char *text) {
-    (void)context;
-    cli_progress(text);
-}
-
 static enum tare_status print_report(const struct tare_bench *bench, bool json,
                                      struct tare_err *err) {
     struct tare_report_options how = {.width = (size_t)cli_width(), .colour = cli_colour()};
@@ -111,7 +106,7 @@ static enum tare_status measure(struct tare_bench *bench, const struct options *
         bench->prepared = prepared;
         bench->dir = dir;
         bench->machine = &machine;
-        bench->progress = show_progress;
+        bench->progress = cli_progress_of;
         status = tare_bench_run(bench, err);
         cli_progress_end();
     }

@@ -54,13 +54,8 @@ static enum tare_status check_name(const char *name, struct tare_err *err) {
                      "is not a data set tare knows");
 }
 
-static void show_progress(void *context, const char *text) {
-    (void)context;
-    cli_progress(text);
-}
-
 static int run(int argc, char **argv, const struct cli_command *command) {
-    struct tare_data_options where = {.allow_download = true, .progress = show_progress};
+    struct tare_data_options where = {.allow_download = true, .progress = cli_progress_of};
     bool json = false, no_download = false;
     const struct cli_option options[] = {
         {"data", CLI_TEXT, &where.dir, "DIR", "look here instead", 0},

@@ -30,11 +30,6 @@ struct training { /* of one job, in a temporary folder */
     struct tare_grade grade;
 };
 
-static bool path_in(char out[TARE_MAX_PATH], const char *dir, const char *file) {
-    int size = snprintf(out, TARE_MAX_PATH, "%s/%s", dir, file);
-    return size > 0 && size < TARE_MAX_PATH;
-}
-
 static enum tare_status fill_job(struct training *t, struct tare_err *err) {
     const struct options *o = t->options;
     struct tare_job *job = &t->job;
@@ -47,13 +42,13 @@ static enum tare_status fill_job(struct training *t, struct tare_err *err) {
     job->epochs = o->epochs;
     job->seed = o->seed;
     job->threads = (int)o->threads;
-    bool good = path_in(job->images, t->prepared, "train_images.npy") &&
-                path_in(job->labels, t->prepared, "train_labels.npy") &&
-                path_in(job->test_images, t->prepared, "test_images.npy") &&
-                path_in(job->init, t->dir, "init.safetensors") &&
-                path_in(job->order, t->dir, "order.npy") &&
-                path_in(job->out, t->dir, "weights.safetensors") &&
-                path_in(job->logits, t->dir, "logits.npy") &&
+    bool good = tare_job_path(job->images, t->prepared, "train_images.npy") &&
+                tare_job_path(job->labels, t->prepared, "train_labels.npy") &&
+                tare_job_path(job->test_images, t->prepared, "test_images.npy") &&
+                tare_job_path(job->init, t->dir, "init.safetensors") &&
+                tare_job_path(job->order, t->dir, "order.npy") &&
+                tare_job_path(job->out, t->dir, "weights.safetensors") &&
+                tare_job_path(job->logits, t->dir, "logits.npy") &&
                 snprintf(job->data_dir, sizeof job->data_dir, "%s", t->prepared) < TARE_MAX_PATH;
     if (!good)
         return tare_fail(err, TARE_USAGE, t->dir, "set TMPDIR to a shorter one", "path too long");
@@ -74,8 +69,8 @@ static void show_event(void *context, const struct tare_event *event) {
 static enum tare_status run_engine(struct training *t, struct tare_err *err) {
     char *program = NULL, job_path[TARE_MAX_PATH], log_path[TARE_MAX_PATH];
     enum tare_status status = tare_engine_find(&program, t->plan->cells[0].engine, err);
-    if (status != TARE_OK || !path_in(job_path, t->dir, "job.json") ||
-        !path_in(log_path, t->dir, "stderr.log"))
+    if (status != TARE_OK || !tare_job_path(job_path, t->dir, "job.json") ||
+        !tare_job_path(log_path, t->dir, "stderr.log"))
         return status;
     struct tare_launch how = {.program = program,
                               .engine = t->plan->cells[0].engine,

@@ -50,19 +50,21 @@ static enum tare_status check_job(struct tensorflow *engine, struct tare_err *er
     if (strcmp(job->precision, "float32") != 0)
         return tare_fail(err, TARE_USAGE, "job", "use float32", "precision \"%s\" is not known",
                          job->precision);
+    const struct tensorflow_variant *variant = job->variant[0] ? NULL : variants[0];
+    for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++)
+        if (strcmp(job->variant, variants[i]->name) == 0)
+            variant = variants[i];
+    if (!variant)
+        return tare_fail(err, TARE_USAGE, "job", "use xla-epoch or step",
+                         "there is no variant \"%s\"", job->variant);
     if (strcmp(job->task, "train") != 0)
-        return TARE_OK;
+        return TARE_OK; /* they train in two ways and infer in one */
+    engine->variant = variant;
     engine->is_adam = strcmp(job->optimizer, "adam") == 0;
     if (!engine->is_adam && strcmp(job->optimizer, "sgd") != 0)
         return tare_fail(err, TARE_USAGE, "job", "use adam or sgd",
                          "the optimiser \"%s\" is not known", job->optimizer);
-    for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++)
-        if (strcmp(job->variant, variants[i]->name) == 0 || (i == 0 && job->variant[0] == '\0')) {
-            engine->variant = variants[i];
-            return TARE_OK;
-        }
-    return tare_fail(err, TARE_USAGE, "job", "use xla-epoch or step", "there is no variant \"%s\"",
-                     job->variant);
+    return TARE_OK;
 }
 
 static void report_settings(const struct tensorflow *engine) {

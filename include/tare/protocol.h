@@ -118,4 +118,7 @@ enum tare_status tare_job_text(char **line, const struct tare_job *job, struct t
 enum tare_status tare_job_parse(struct tare_job *job, const char *line, size_t size,
                                 struct tare_err *err);
 
+/* Joins into a job's path; false when it doesn't fit. */
+bool tare_job_path(char out[TARE_MAX_PATH], const char *dir, const char *file);
+
 #endif

@@ -104,10 +104,6 @@ void tare_bench_free(struct tare_bench *bench) {
 /* ---- the job that every engine gets ------------------------------------------------------------
  */
 
-static bool path_in(char out[TARE_MAX_PATH], const char *dir, const char *file) {
-    return snprintf(out, TARE_MAX_PATH, "%s/%s", dir, file) < TARE_MAX_PATH;
-}
-
 static void add_file(struct tare_bench *bench, const char *path) {
     struct stat info;
     if (stat(path, &info) != 0)
@@ -163,7 +159,7 @@ static enum tare_status write_one_image(const struct tare_bench *bench, struct t
     struct tare_array one = bench->dataset->test_images; /* borrows the pixels */
     char path[TARE_MAX_PATH];
     one.shape[0] = 1;
-    if (!path_in(path, bench->dir, "one_image.npy"))
+    if (!tare_job_path(path, bench->dir, "one_image.npy"))
         return tare_fail(err, TARE_USAGE, bench->dir, "a shorter TMPDIR", "the path is too long");
     return tare_npy_write(path, &one, err);
 }
@@ -184,11 +180,11 @@ static bool ask_for(struct tare_job *job, const struct tare_bench *bench, bool c
     memcpy(job->batches, bench->batches, sizeof job->batches);
     if (cold) {
         job->logits[0] = job->latencies[0] = '\0';
-        return path_in(job->test_images, bench->dir, "one_image.npy");
+        return tare_job_path(job->test_images, bench->dir, "one_image.npy");
     }
-    return path_in(job->logits, bench->dir, "logits.npy") &&
-           path_in(job->latencies, bench->dir, "latencies.npy") &&
-           path_in(job->test_images, bench->prepared, "test_images.npy");
+    return tare_job_path(job->logits, bench->dir, "logits.npy") &&
+           tare_job_path(job->latencies, bench->dir, "latencies.npy") &&
+           tare_job_path(job->test_images, bench->prepared, "test_images.npy");
 }
 
 /* ---- one process -------------------------------------------------------------------------------
@@ -216,7 +212,8 @@ static enum tare_status launch(struct tare_outcome *outcome, struct tare_bench_r
     struct tare_err missing = {0};
     *outcome = (struct tare_outcome){0};
     snprintf(job->variant, sizeof job->variant, "%s", row->variant);
-    if (!path_in(job_path, bench->dir, "job.json") || !path_in(log_path, bench->dir, "stderr.log"))
+    if (!tare_job_path(job_path, bench->dir, "job.json") ||
+        !tare_job_path(log_path, bench->dir, "stderr.log"))
         return tare_fail(err, TARE_USAGE, bench->dir, "a shorter TMPDIR", "the path is too long");
     enum tare_status status = tare_engine_find(&program, row->engine, &missing);
     if (status == TARE_USAGE) { /* no name that an engine can have */

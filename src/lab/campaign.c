@@ -37,11 +37,7 @@ static enum tare_status begin_run(struct tare_campaign_state *s, size_t run, str
  */
 
 static double estimate_s(const struct tare_campaign_state *s, const struct tare_cell *cell) {
-    struct tare_plan one = *s->campaign->plan;
-    one.cells[0] = *cell;
-    one.cell_count = 1;
-    one.runs = 1;
-    return tare_plan_seconds(&one, s->campaign->dataset->train_images.shape[0]);
+    return tare_cell_seconds(cell, s->campaign->plan, s->campaign->dataset->train_images.shape[0]);
 }
 
 /* Whether a cell must prove that it does the same work: not the tutorials, whose work differs by
@@ -195,12 +191,16 @@ enum tare_status tare_campaign_run(struct tare_campaign *campaign, struct tare_e
     const struct tare_plan *x = campaign->plan;
     struct tare_campaign_state s = {.campaign = campaign,
                                     .dir = realpath(campaign->dir, NULL),
-                                    .total = x->runs * x->cell_count,
-                                    .start_ns = tare_now_ns()};
+                                    .total = x->runs * x->cell_count};
     struct tare_cell harness;
-    if (tare_plan_harness(&harness, x))
+    double run_s = 0;
+    for (size_t i = 0; i < x->cell_count; i++)
+        run_s += estimate_s(&s, &x->cells[i]);
+    if (tare_plan_harness(&harness, x)) {
         s.total += x->runs;
-    s.planned_s = tare_plan_seconds(x, campaign->dataset->train_images.shape[0]);
+        run_s += estimate_s(&s, &harness);
+    }
+    s.planned_s = run_s * (double)x->runs;
     campaign->failed_jobs = 0;
     s.certificates = calloc(TARE_MAX_CELLS, sizeof *s.certificates);
     if (!s.certificates)
@@ -210,6 +210,7 @@ enum tare_status tare_campaign_run(struct tare_campaign *campaign, struct tare_e
               : tare_fail_errno(err, campaign->dir, NULL, "the results folder cannot be used");
     if (status == TARE_OK)
         status = warm_up(&s, err);
+    s.start_ns = tare_now_ns(); /* the estimate is of the runs */
     for (size_t run = 0; run < x->runs && status == TARE_OK; run++)
         status = run_round(&s, run, err);
     if (status == TARE_OK || status == TARE_INTERRUPTED)

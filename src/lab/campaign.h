@@ -22,8 +22,8 @@ struct tare_campaign_state {
     float *test_images;                     /* x = u8/255.0f, for references; made when needed */
     struct tare_parity_reference reference; /* of the last training's weights; logits NULL: none */
     size_t done, total;
-    int64_t start_ns;
-    double spent_s, planned_s; /* estimated seconds of the jobs that are done, and of all */
+    int64_t start_ns;          /* of the first run */
+    double spent_s, planned_s; /* estimated seconds of the cells that are done, and of all runs */
 };
 
 /* ---- run_job.c ----------------------------------------------------------------------------------
@@ -36,9 +36,6 @@ enum tare_status tare_job_run(struct tare_campaign_state *state, struct tare_job
 void tare_job_finish(struct tare_job_result *result);
 void tare_job_progress(struct tare_campaign_state *state, const struct tare_job_result *result,
                        const char *doing, bool finished);
-
-/* Joins into a job's path; false when it doesn't fit. */
-bool tare_job_path(char out[TARE_MAX_PATH], const char *dir, const char *file);
 
 /* The job was done, and what it did is no good. */
 void tare_job_spoil(struct tare_job_result *result, const char *reason);

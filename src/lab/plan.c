@@ -166,16 +166,31 @@ enum tare_status tare_plan_model(struct tare_plan *x, const char *text,
 /* Rough cost of what follows a training: the reference, and two processes for each of two files. */
 #define DEPLOY_S 3.0
 
+/* Of a process without its training; the null engine's is the same on every track. */
+static double process_s(const struct tare_cell *cell) {
+    const struct tare_known_engine *known = known_cell(cell);
+    if (!known)
+        known = tare_known_engine(cell->engine);
+    return known ? known->process_s : 5;
+}
+
+double tare_cell_seconds(const struct tare_cell *cell, const struct tare_plan *x,
+                         size_t train_images) {
+    const struct tare_known_engine *known = known_cell(cell);
+    if (strcmp(cell->engine, "null") == 0)
+        return process_s(cell);
+    return process_s(cell) + DEPLOY_S +
+           (double)train_images * (double)x->epochs * (known ? known->train_us : 50) * 1e-6;
+}
+
 double tare_plan_seconds(const struct tare_plan *x, size_t train_images) {
-    double images = (double)train_images * (double)x->epochs;
-    double run_s = 0.6, once_s = 0; /* 0.6 s: the null engine's process */
+    struct tare_cell harness;
+    double run_s = tare_plan_harness(&harness, x) ? process_s(&harness) : 0, once_s = 0;
     for (size_t i = 0; i < x->cell_count; i++) {
-        const struct tare_known_engine *known = known_cell(&x->cells[i]);
-        double process_s = known ? known->process_s : 5;
-        double step_us = known ? known->train_us : 50;
-        run_s += process_s + images * step_us * 1e-6 + DEPLOY_S;
         bool tutorial = strcmp(x->cells[i].track, "tutorial") == 0;
-        once_s += process_s * (tutorial ? 1.0 / 3 : 3); /* the discarded import; the certificate */
+        run_s += tare_cell_seconds(&x->cells[i], x, train_images);
+        /* the discarded import; the certificate */
+        once_s += process_s(&x->cells[i]) * (tutorial ? 1.0 / 3 : 3);
     }
     return once_s + run_s * (double)x->runs;
 }

@@ -330,3 +330,8 @@ enum tare_status tare_job_parse(struct tare_job *job, const char *line, size_t s
     json_decref(object);
     return status;
 }
+
+bool tare_job_path(char out[TARE_MAX_PATH], const char *dir, const char *file) {
+    int size = snprintf(out, TARE_MAX_PATH, "%s/%s", dir, file);
+    return size > 0 && size < TARE_MAX_PATH;
+}

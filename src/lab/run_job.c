@@ -17,11 +17,6 @@ static enum tare_status no_memory(struct tare_err *err) {
     return tare_fail(err, TARE_MEMORY, "campaign", NULL, "no memory for a job");
 }
 
-bool tare_job_path(char out[TARE_MAX_PATH], const char *dir, const char *file) {
-    int size = snprintf(out, TARE_MAX_PATH, "%s/%s", dir, file);
-    return size > 0 && size < TARE_MAX_PATH;
-}
-
 /* What a runtime is asked for: the test set's logits and the time of single images; or, for a cold
  * start, nothing but the answer to one image. */
 static bool fill_deployment(struct tare_job *job, const struct tare_campaign_state *s,
