@@ -174,7 +174,7 @@ static double process_s(const struct tare_cell *cell) {
     return known ? known->process_s : 5;
 }
 
-double tare_cell_seconds(const struct tare_cell *cell, const struct tare_plan *x,
+double tare_plan_cell_seconds(const struct tare_cell *cell, const struct tare_plan *x,
                          size_t train_images) {
     const struct tare_known_engine *known = known_cell(cell);
     if (strcmp(cell->engine, "null") == 0)
@@ -188,7 +188,7 @@ double tare_plan_seconds(const struct tare_plan *x, size_t train_images) {
     double run_s = tare_plan_harness(&harness, x) ? process_s(&harness) : 0, once_s = 0;
     for (size_t i = 0; i < x->cell_count; i++) {
         bool tutorial = strcmp(x->cells[i].track, "tutorial") == 0;
-        run_s += tare_cell_seconds(&x->cells[i], x, train_images);
+        run_s += tare_plan_cell_seconds(&x->cells[i], x, train_images);
         /* the discarded import; the certificate */
         once_s += process_s(&x->cells[i]) * (tutorial ? 1.0 / 3 : 3);
     }
