@@ -18,7 +18,7 @@ code=0
 engines=${TARE_BENCH_ENGINES:-tensorflow/xla-epoch,tensorflow/step,libtorch,jax,keras,pytorch/indexed,native}
 
 show() {
-    awk -F'\t' '{ for (i = 1; i <= NF; i++) printf "%-22s", $i; print "" }'
+    awk -F'\t' '{ for (i = 1; i <= NF; i++) printf "%-28s", $i; print "" }'
 }
 
 ceilings() {

@@ -99,7 +99,7 @@ enum tare_status tare_plan_model(struct tare_plan *x, const char *text,
 /* Rough seconds of one run of a cell, what follows its training included; seconds and bytes of a
  * campaign: for --dry-run, progress and the disk check. */
 double tare_plan_cell_seconds(const struct tare_cell *cell, const struct tare_plan *x,
-                         size_t train_images);
+                              size_t train_images);
 double tare_plan_seconds(const struct tare_plan *x, size_t train_images);
 size_t tare_plan_bytes(const struct tare_plan *x, const struct tare_dataset *set);
 

@@ -37,7 +37,8 @@ static enum tare_status begin_run(struct tare_campaign_state *s, size_t run, str
  */
 
 static double estimate_s(const struct tare_campaign_state *s, const struct tare_cell *cell) {
-    return tare_plan_cell_seconds(cell, s->campaign->plan, s->campaign->dataset->train_images.shape[0]);
+    return tare_plan_cell_seconds(cell, s->campaign->plan,
+                                  s->campaign->dataset->train_images.shape[0]);
 }
 
 /* Whether a cell must prove that it does the same work: not the tutorials, whose work differs by

@@ -175,7 +175,7 @@ static double process_s(const struct tare_cell *cell) {
 }
 
 double tare_plan_cell_seconds(const struct tare_cell *cell, const struct tare_plan *x,
-                         size_t train_images) {
+                              size_t train_images) {
     const struct tare_known_engine *known = known_cell(cell);
     if (strcmp(cell->engine, "null") == 0)
         return process_s(cell);
