@@ -144,6 +144,7 @@ const char *tare_measure_name(enum tare_measure measure);
  * come from; an unknown name is its own title and framework. */
 const char *tare_engine_title(const char *engine);
 const char *tare_engine_framework(const char *engine);
+bool tare_same_framework(const struct tare_row *a, const struct tare_row *b);
 enum tare_origin tare_engine_origin(const char *engine);
 
 #endif

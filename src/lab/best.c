@@ -4,20 +4,12 @@
  * apart the choice is chance, and the intervals don't know of it: doc/statistics.md. */
 #include "lab/best.h"
 
-#include <string.h>
-
 static double train_s(const struct tare_row *row) {
     return row->stats[TARE_TRAIN_S].median;
 }
 
-static bool same_framework(const struct tare_row *a, const struct tare_row *b) {
-    return strcmp(tare_engine_framework(a->engine), tare_engine_framework(b->engine)) == 0;
-}
-
 static bool may_be_best(const struct tare_row *row) {
-    return row->origin != TARE_ORIGIN_HARNESS && row->state == TARE_STATE_OK && !row->again &&
-           row->stats[TARE_TRAIN_S].n > 0 &&
-           (row->track != TARE_TRACK_CONTROLLED || strcmp(row->certificate, "ok") == 0);
+    return tare_did_the_work(row) && !row->again && row->stats[TARE_TRAIN_S].n > 0;
 }
 
 void tare_mark_best(struct tare_summary *summary) {
@@ -26,7 +18,7 @@ void tare_mark_best(struct tare_summary *summary) {
         row->best = may_be_best(row);
         for (size_t j = 0; j < summary->row_count && row->best; j++) {
             const struct tare_row *other = &summary->rows[j];
-            if (j != i && other->track == row->track && same_framework(other, row) &&
+            if (j != i && other->track == row->track && tare_same_framework(other, row) &&
                 may_be_best(other) &&
                 (train_s(other) < train_s(row) || (j < i && train_s(other) == train_s(row))))
                 row->best = false;
@@ -47,7 +39,7 @@ static bool is_fastest_framework(const struct tare_summary *summary, const struc
 
 bool tare_speaks_for(const struct tare_summary *summary, size_t a, size_t b) {
     const struct tare_row *x = &summary->rows[a], *y = &summary->rows[b];
-    if (!x->best || !y->best || x->track != y->track || same_framework(x, y))
+    if (!x->best || !y->best || x->track != y->track || tare_same_framework(x, y))
         return false;
     return (x->origin == TARE_ORIGIN_LIVE && y->origin == TARE_ORIGIN_LIVE) ||
            is_fastest_framework(summary, x) || is_fastest_framework(summary, y);
@@ -71,7 +63,7 @@ void tare_compare_best(const struct tare_pairs *pairs) {
         for (size_t j = 0; j < summary->row_count; j++) {
             const struct tare_row *a = &summary->rows[i], *b = &summary->rows[j];
             if (a->track == TARE_TRACK_TUTORIAL && a->best && b->best &&
-                b->track == TARE_TRACK_CONTROLLED && same_framework(a, b))
+                b->track == TARE_TRACK_CONTROLLED && tare_same_framework(a, b))
                 add(pairs, TARE_COMPARE_TAUGHT, i, j);
         }
     for (size_t i = 0; i < summary->row_count; i++)

@@ -5,8 +5,6 @@
  * same images again in another run are no new ones. */
 #include "lab/disagree.h"
 
-#include <string.h>
-
 #include "lab/best.h"
 
 static size_t bits_in(unsigned byte) {
@@ -24,10 +22,8 @@ static void count(struct tare_disagreement *d, const struct tare_job_record *a,
     d->apart = d->p < TARE_MCNEMAR_LEVEL;
 }
 
-/* Of the controlled track only what is certified: the sentence will say "the same work". */
 static bool may_be_compared(const struct tare_row *row) {
-    return row->origin != TARE_ORIGIN_HARNESS && row->state == TARE_STATE_OK && row->total > 0 &&
-           (row->track != TARE_TRACK_CONTROLLED || strcmp(row->certificate, "ok") == 0);
+    return tare_did_the_work(row) && row->total > 0;
 }
 
 static void compare(struct tare_summary *summary, size_t a, size_t b,

@@ -48,6 +48,10 @@ const char *tare_engine_framework(const char *engine) {
     return i < ENGINE_COUNT ? engines[i].framework : engine;
 }
 
+bool tare_same_framework(const struct tare_row *a, const struct tare_row *b) {
+    return strcmp(tare_engine_framework(a->engine), tare_engine_framework(b->engine)) == 0;
+}
+
 enum tare_origin tare_engine_origin(const char *engine) {
     size_t i = find(engine);
     return i < ENGINE_COUNT ? engines[i].origin : TARE_ORIGIN_LIVE;

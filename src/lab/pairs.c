@@ -4,12 +4,20 @@
 #include <math.h>
 #include <string.h>
 
+static bool is_certified(const struct tare_row *row) {
+    return row->track != TARE_TRACK_CONTROLLED || strcmp(row->certificate, "ok") == 0;
+}
+
+bool tare_did_the_work(const struct tare_row *row) {
+    return row->origin != TARE_ORIGIN_HARNESS && row->state == TARE_STATE_OK && is_certified(row);
+}
+
 const char *tare_why_incomparable(const struct tare_row *row) {
     if (row->origin == TARE_ORIGIN_HARNESS)
         return "the null engine does no work";
     if (row->state != TARE_STATE_OK)
         return "its state is not ok";
-    if (row->track == TARE_TRACK_CONTROLLED && strcmp(row->certificate, "ok") != 0)
+    if (!is_certified(row))
         return "no certificate that it does the same work";
     if (!row->complete)
         return "not all planned runs are there";

@@ -15,6 +15,10 @@ struct tare_pairs {
     double *a, *b; /* scratch of `runs` each */
 };
 
+/* Whether a row is ok and, on the controlled track, certified: a report will say "the same work".
+ */
+bool tare_did_the_work(const struct tare_row *row);
+
 /* NULL when a row's times may be compared with others'; otherwise why not. */
 const char *tare_why_incomparable(const struct tare_row *row);
 

@@ -62,8 +62,7 @@ static bool is_best_of_several(const struct tare_summary *summary, size_t row) {
     const struct tare_row *rows = summary->rows;
     for (size_t i = 0; rows[row].best && i < summary->row_count; i++)
         if (i != row && rows[i].track == rows[row].track &&
-            strcmp(tare_engine_framework(rows[i].engine),
-                   tare_engine_framework(rows[row].engine)) == 0)
+            tare_same_framework(&rows[i], &rows[row]))
             return true;
     return false;
 }
