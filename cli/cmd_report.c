@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "tare/buf.h"
@@ -33,6 +34,17 @@ static void render(struct tare_buf *out, const struct tare_summary *summary, con
         tare_report_text(out, summary, &options);
 }
 
+/* Somebody else's folder, or one on a read-only disk, can be looked at all the same. */
+static enum tare_status renew(const char *dir, const struct tare_summary *summary,
+                              struct tare_err *err) {
+    enum tare_status status = tare_report_write_all(dir, summary, err);
+    if (status == TARE_OK || access(dir, W_OK) == 0)
+        return status;
+    fprintf(stderr, "tare: warning: report.md, .json and .csv were not renewed: %s: %s\n",
+            err->where, err->what);
+    return TARE_OK;
+}
+
 static enum tare_status report(const char *dir, const char *format, struct tare_err *err) {
     struct tare_summary summary = {0};
     struct tare_buf out = {0};
@@ -45,11 +57,8 @@ static enum tare_status report(const char *dir, const char *format, struct tare_
         status = tare_fail(err, TARE_MEMORY, dir, NULL, "no memory for the report");
     if (status == TARE_OK)
         fwrite(out.data, 1, out.size, stdout);
-    struct tare_err renewal = {0};
-    if (status == TARE_OK && !format && /* without --format: the files are made again too */
-        tare_report_write_all(dir, &summary, &renewal) != TARE_OK)
-        fprintf(stderr, "tare: warning: report.md, .json and .csv were not renewed: %s: %s\n",
-                renewal.where, renewal.what);
+    if (status == TARE_OK && !format) /* without --format: the files are made again too */
+        status = renew(dir, &summary, err);
     tare_buf_free(&out);
     tare_summary_free(&summary);
     free(path);

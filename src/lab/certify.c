@@ -2,11 +2,11 @@
  * (envelope.c). The ratio, its floor and its limit are derived in doc/certificate.md. */
 #include "tare/certify.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "lab/certificate_jobs.h"
 
 /* Storing the exact result in float32 moves it by up to half a unit in the last place: this times
@@ -226,6 +226,7 @@ static json_t *finding_json(const struct tare_finding *f) {
 }
 
 json_t *tare_certificate_json(const struct tare_certificate *c) {
+    const size_t lost = tare_json_lost();
     json_t *record =
         json_pack("{s:s,s:s,s:s,s:s,s:i,s:I,s:s,s:s,s:s,s:s,s:f}", "record", "certificate",
                   "engine", c->engine, "variant", c->variant, "device", c->device, "threads",
@@ -251,7 +252,7 @@ json_t *tare_certificate_json(const struct tare_certificate *c) {
             json_object_set_new(record, "first_step", json_integer((json_int_t)c->first_step)) != 0;
     }
     if (!bad)
-        return record;
+        return tare_json_whole(record, lost);
     json_decref(record);
     return NULL;
 }

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
+
 #define FORMAT "tare-samples/1"
 #define NS_PER_S 1e9
 
@@ -300,8 +302,11 @@ static enum tare_status parse_lines(struct tare_samples *samples, const char *te
         size_t next = newline == NULL ? size : end + 1;
         json_error_t error = {.text = "it has no newline at its end", .position = (int)(end - at)};
         json_t *json = NULL;
+        enum tare_status read = TARE_DATA;
         if (newline != NULL)
-            json = json_loadb(text + at, end - at, JSON_REJECT_DUPLICATES, &error);
+            json = tare_json_load(text + at, end - at, &error, &read);
+        if (read == TARE_MEMORY)
+            return tare_fail(err, TARE_MEMORY, name, NULL, "no memory for line %zu", line);
         if (json == NULL && next == size && line > 1) {
             samples->torn_line = line;
             return TARE_OK;

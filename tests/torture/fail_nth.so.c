@@ -1,7 +1,7 @@
-/* fail_nth.so.c: loaded before everything else (LD_PRELOAD), lets the n-th allocation of the process
- * fail: its own, and those of every library and of libc's inside. Under ASan the allocations that
- * don't fail are ASan's, so that leaks and overruns are still found. Programs that tare starts don't
- * inherit it. Which n, and what came of it: fail_nth.h. */
+/* fail_nth.so.c: loaded before everything else (LD_PRELOAD), lets the n-th allocation of the
+ * process fail: its own, and those of every library and of libc's inside. Under ASan the
+ * allocations that don't fail are ASan's, so that leaks and overruns are still found. Programs that
+ * tare starts don't inherit it. Which n, and what came of it: fail_nth.h. */
 #include "fail_nth.h"
 
 #include <dlfcn.h>
@@ -168,7 +168,8 @@ static int find_program(struct dl_phdr_info *info, size_t size, void *context) {
     (void)size, (void)context;
     base = info->dlpi_addr; /* the first is the program itself */
     for (int i = 0; i < info->dlpi_phnum; i++) {
-        unsigned long top = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr + info->dlpi_phdr[i].p_memsz;
+        unsigned long top =
+            info->dlpi_addr + info->dlpi_phdr[i].p_vaddr + info->dlpi_phdr[i].p_memsz;
         if (info->dlpi_phdr[i].p_type == PT_LOAD && top > end)
             end = top;
     }

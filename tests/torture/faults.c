@@ -1,11 +1,12 @@
 /* faults.c: runs one command of tare again and again, each time with one fault more ahead: its n-th
- * allocation fails, or its n-th system call of a kind. Every time it must end by itself: with what it
- * does undisturbed, or with an exit code above 0, one clear line, and every file either as it was or
- * as it should become. faults.sh says which commands, and with what.
+ * allocation fails, or its n-th system call of a kind. Every time it must end by itself: with what
+ * it does undisturbed, or with an exit code above 0, one clear line, and every file either as it
+ * was or as it should become. faults.sh says which commands, and with what.
  *
  *     faults --kind KIND --state DIR --work DIR --shim FILE [OPTION]… -- PROGRAM ARGUMENT…
  *
- *     --state DIR     what the command finds; --work, its current folder, is made like it every time
+ *     --state DIR     what the command finds; --work, its current folder, is made like it every
+ * time
  *     --name NAME     the command's, in messages
  *     --most N        at most so many cases, evenly spread (0: every one)
  *     --one N         that case alone, with all that the command said
@@ -41,8 +42,8 @@ struct setting {
 struct outcome {
     int wait_status;
     bool timed_out, left_processes;
-    bool failed;  /* the fault took place */
-    long count;   /* of what could have failed */
+    bool failed; /* the fault took place */
+    long count;  /* of what could have failed */
     char *out, *err;
     char where[1000];
     struct tree after;
@@ -310,8 +311,8 @@ static bool results_verify(const struct setting *s) {
         return true; /* not begun */
     struct tare_verify verify = {.dir = dir};
     struct tare_err err = {0};
-    if (tare_verify_folder(&verify, &err) == TARE_OK && tare_report_verify(&verify, &err) == TARE_OK &&
-        tare_verify_faults(&verify) == 0)
+    if (tare_verify_folder(&verify, &err) == TARE_OK &&
+        tare_report_verify(&verify, &err) == TARE_OK && tare_verify_faults(&verify) == 0)
         return true;
     tare_err_print(stderr, &err);
     return false;
@@ -343,7 +344,7 @@ static const char *judge_files(const struct setting *s, const struct outcome *o,
             snprintf(what, sizeof what, "%s was left behind", is->path);
             return what;
         }
-        if (!(old && tree_same(is, old)) && !(new && tree_same(is, new)) && !any) {
+        if (!(old && tree_same(is, old)) && !(new &&tree_same(is, new)) && !any) {
             snprintf(what, sizeof what, "%s is neither the old nor the new", is->path);
             return what;
         }
@@ -377,7 +378,8 @@ static bool try_one(const struct setting *s, const struct tree *state, const str
         problem = judge_files(s, &o, state, whole);
     if (problem) {
         fprintf(stderr, "faults.sh one %s %s %ld: %s\n    at %s\n    said %.*s\n", s->name, s->kind,
-                n, problem, o.where, 300, strstr(o.err, "tare: ") ? strstr(o.err, "tare: ") : o.err);
+                n, problem, o.where, 300,
+                strstr(o.err, "tare: ") ? strstr(o.err, "tare: ") : o.err);
     } else if (s->one && o.failed && o.wait_status == 0 && harmless(s, &o))
         fprintf(stderr, "harmless: %s\n", harmless(s, &o));
     if (s->one)
@@ -388,14 +390,14 @@ static bool try_one(const struct setting *s, const struct tree *state, const str
 
 static void read_options(struct setting *s, int argc, char **argv) {
     static const struct option options[] = {
-        {"kind", 1, NULL, 'k'},    {"state", 1, NULL, 's'},    {"work", 1, NULL, 'w'},
-        {"shim", 1, NULL, 'p'},    {"name", 1, NULL, 'n'},     {"most", 1, NULL, 'm'},
-        {"one", 1, NULL, 'o'},     {"loose", 0, NULL, 'l'},    {"results", 1, NULL, 'r'},
+        {"kind", 1, NULL, 'k'},     {"state", 1, NULL, 's'}, {"work", 1, NULL, 'w'},
+        {"shim", 1, NULL, 'p'},     {"name", 1, NULL, 'n'},  {"most", 1, NULL, 'm'},
+        {"one", 1, NULL, 'o'},      {"loose", 0, NULL, 'l'}, {"results", 1, NULL, 'r'},
         {"harmless", 1, NULL, 'h'}, {NULL, 0, NULL, 0}};
     for (int found; (found = getopt_long(argc, argv, "+", options, NULL)) >= 0;) {
-        const char **texts[] = {['k'] = &s->kind, ['s'] = &s->state, ['w'] = &s->work,
-                                ['p'] = &s->shim, ['n'] = &s->name,  ['r'] = &s->results,
-                                ['h'] = &s->harmless};
+        const char **texts[] = {
+            ['k'] = &s->kind, ['s'] = &s->state,   ['w'] = &s->work,    ['p'] = &s->shim,
+            ['n'] = &s->name, ['r'] = &s->results, ['h'] = &s->harmless};
         if (found == 'm')
             s->most = atol(optarg);
         else if (found == 'o')

@@ -1,6 +1,6 @@
 /* inject.h: lets the n-th system call of a kind fail in a process that is watched from outside
- * (seccomp's user notifications). Unlike a preloaded write() it sees the calls of libc's own inside,
- * stdio's for one; unlike ptrace it leaves LeakSanitizer to do its work.
+ * (seccomp's user notifications). Unlike a preloaded write() it sees the calls of libc's own
+ * inside, stdio's for one; unlike ptrace it leaves LeakSanitizer to do its work.
  */
 #ifndef TARE_TORTURE_INJECT_H
 #define TARE_TORTURE_INJECT_H
@@ -41,33 +41,36 @@ struct inject_kind {
 
 #define CALL_READ 10000 /* SYS_read is 0 */
 
+/* clang-format off */
+#define WRITES {SYS_write, SYS_pwrite64, SYS_writev}
+#define READS {CALL_READ, SYS_pread64, SYS_readv}
+#define OPENS {SYS_open, SYS_openat, SYS_creat}
+#define RENAMES {SYS_rename, SYS_renameat, SYS_renameat2}
 static const struct inject_kind inject_kinds[] = {
-#define WRITES SYS_write, SYS_pwrite64, SYS_writev
-#define OPENS SYS_open, SYS_openat, SYS_creat
-#define RENAMES SYS_rename, SYS_renameat, SYS_renameat2
-    {"write-enospc", ENOSPC, INJECT_ERROR, false, false, false, {WRITES}},
-    {"write-eio", EIO, INJECT_ERROR, false, false, false, {WRITES}},
-    {"write-eintr", EINTR, INJECT_ERROR, false, false, true, {WRITES}},
-    {"write-short", 0, INJECT_SHORT, false, false, true, {WRITES}},
-    {"full", ENOSPC, INJECT_ERROR, true, true, false, {WRITES, OPENS, SYS_mkdir}},
-    {"fsync-eio", EIO, INJECT_ERROR, false, false, false, {SYS_fsync, SYS_fdatasync}},
-    {"rename-enospc", ENOSPC, INJECT_ERROR, false, false, false, {RENAMES}},
-    {"rename-eio", EIO, INJECT_ERROR, false, false, false, {RENAMES}},
-    {"open-emfile", EMFILE, INJECT_ERROR, false, false, false, {OPENS}},
-    {"open-eio", EIO, INJECT_ERROR, false, false, false, {OPENS}},
-    {"open-eintr", EINTR, INJECT_ERROR, false, false, true, {OPENS}},
-    {"mkdir-enospc", ENOSPC, INJECT_ERROR, false, false, false, {SYS_mkdir, SYS_mkdirat}},
-    {"mmap-enomem", ENOMEM, INJECT_ERROR, false, false, false, {SYS_mmap, SYS_mremap}},
-    {"read-eio", EIO, INJECT_ERROR, false, false, false, {CALL_READ, SYS_pread64, SYS_readv}},
-    {"read-eintr", EINTR, INJECT_ERROR, false, false, true, {CALL_READ, SYS_pread64, SYS_readv}},
-    {"read-short", 0, INJECT_SHORT, false, false, true, {CALL_READ, SYS_pread64}},
-    {"close-eio", EIO, INJECT_ERROR, false, false, false, {SYS_close}},
-    {"truncate-eio", EIO, INJECT_ERROR, false, false, false, {SYS_ftruncate, SYS_truncate}},
-    {"unlink-eio", EIO, INJECT_ERROR, false, false, false, {SYS_unlink, SYS_unlinkat, SYS_rmdir}},
-    {"pipe-emfile", EMFILE, INJECT_ERROR, false, false, false, {SYS_pipe, SYS_pipe2}},
-    {"spawn-eagain", EAGAIN, INJECT_ERROR, false, false, false,
-     {SYS_clone, SYS_clone3, SYS_vfork, SYS_fork}},
+    {"write-enospc", ENOSPC, .calls = WRITES},
+    {"write-eio", EIO, .calls = WRITES},
+    {"write-eintr", EINTR, .calls = WRITES, .survives = true},
+    {"write-short", 0, .calls = WRITES, .action = INJECT_SHORT, .survives = true},
+    {"full", ENOSPC, .persist = true, .disk = true,
+     .calls = {SYS_write, SYS_pwrite64, SYS_writev, SYS_open, SYS_openat, SYS_creat, SYS_mkdir}},
+    {"fsync-eio", EIO, .calls = {SYS_fsync, SYS_fdatasync}},
+    {"rename-enospc", ENOSPC, .calls = RENAMES},
+    {"rename-eio", EIO, .calls = RENAMES},
+    {"open-emfile", EMFILE, .calls = OPENS},
+    {"open-eio", EIO, .calls = OPENS},
+    {"open-eintr", EINTR, .calls = OPENS, .survives = true},
+    {"mkdir-enospc", ENOSPC, .calls = {SYS_mkdir, SYS_mkdirat}},
+    {"mmap-enomem", ENOMEM, .calls = {SYS_mmap, SYS_mremap}},
+    {"read-eio", EIO, .calls = READS},
+    {"read-eintr", EINTR, .calls = READS, .survives = true},
+    {"read-short", 0, .calls = READS, .action = INJECT_SHORT, .survives = true},
+    {"close-eio", EIO, .calls = {SYS_close}},
+    {"truncate-eio", EIO, .calls = {SYS_ftruncate, SYS_truncate}},
+    {"unlink-eio", EIO, .calls = {SYS_unlink, SYS_unlinkat, SYS_rmdir}},
+    {"pipe-emfile", EMFILE, .calls = {SYS_pipe, SYS_pipe2}},
+    {"spawn-eagain", EAGAIN, .calls = {SYS_clone, SYS_clone3, SYS_vfork, SYS_fork}},
 };
+/* clang-format on */
 
 static inline const struct inject_kind *inject_find(const char *name) {
     for (size_t i = 0; i < sizeof inject_kinds / sizeof inject_kinds[0]; i++)
@@ -92,8 +95,8 @@ static inline void inject_arm(const struct inject_kind *kind, int socket) {
     struct sock_filter code[INJECT_MAX_CALLS + 8];
     unsigned short at = 0;
     size_t calls = 0;
-    code[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-                                              offsetof(struct seccomp_data, nr));
+    code[at++] =
+        (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
     while (calls < INJECT_MAX_CALLS && kind->calls[calls])
         calls++;
     for (size_t i = 0; i <= calls; i++) {

@@ -1,5 +1,5 @@
-/* tiny_set.c: `tiny_set npy|idx|png DIR`: a data set of 12 training and 6 test images, 4 × 4, of three
- * classes, for commands that are run some ten thousand times. */
+/* tiny_set.c: `tiny_set npy|idx|png DIR`: a data set of 12 training and 6 test images, 4 × 4, of
+ * three classes, for commands that are run some ten thousand times. */
 #include <png.h>
 #include <zlib.h>
 
@@ -40,10 +40,8 @@ static int write_pictures(const char *dir, const struct tare_array *images,
         if (path.failed || tare_make_dirs(path.data, NULL) != TARE_OK)
             return 1;
         tare_buf_printf(&path, "/%zu.png", i);
-        png_image png = {.version = PNG_IMAGE_VERSION,
-                         .width = SIDE,
-                         .height = SIDE,
-                         .format = PNG_FORMAT_GRAY};
+        png_image png = {
+            .version = PNG_IMAGE_VERSION, .width = SIDE, .height = SIDE, .format = PNG_FORMAT_GRAY};
         const unsigned char *pixels = (const unsigned char *)images->data + i * SIDE * SIDE;
         if (path.failed || !png_image_write_to_file(&png, path.data, 0, pixels, 0, NULL))
             return 1;

@@ -93,8 +93,7 @@ static inline const struct tree_entry *tree_find(const struct tree *tree, const 
 
 static inline bool tree_same(const struct tree_entry *a, const struct tree_entry *b) {
     return a->is_folder == b->is_folder && a->content.size == b->content.size &&
-           (a->content.size == 0 ||
-            memcmp(a->content.data, b->content.data, a->content.size) == 0);
+           (a->content.size == 0 || memcmp(a->content.data, b->content.data, a->content.size) == 0);
 }
 
 static inline int tree_remove_one(const char *path, const struct stat *info, int type,
