@@ -94,7 +94,7 @@ $(BUILD)/tare: $(CLI_OBJS) $(LIB)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) -o $@
 # Tiny on purpose: an engine's peak memory includes what its parent had at fork.
-$(BUILD)/tare-launch: $(BUILD)/obj/engines/launch.o
+$(BUILD)/tare-launch: $(BUILD)/obj/engines/launch.o $(BUILD)/obj/src/base/children.o
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ -o $@
 $(C_ENGINE_PROGRAMS): $(BUILD)/tare-engine-%: $(BUILD)/obj/engines/%.o $(ENGINE_OBJS) $(LIB)
