@@ -5,11 +5,14 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,29 +23,65 @@ static bool is_number(const char *text) {
     return isdigit((unsigned char)text[0]) != 0;
 }
 
+/* ---- the kernel's lists -------------------------------------------------------------------------
+ * Read without stdio and opendir: an engine must be found and ended also when memory has run out.
+ */
+
+static int open_kernel(const char *path) {
+    return (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC));
+}
+
+struct folder {
+    int fd;
+    _Alignas(8) char entries[2048];
+    long size, at;
+};
+
+/* The next name; NULL at the end. */
+static const char *next_name(struct folder *f) {
+    if (f->at >= f->size) {
+        f->size = TEMP_FAILURE_RETRY(syscall(SYS_getdents64, f->fd, f->entries, sizeof f->entries));
+        f->at = 0;
+    }
+    if (f->size <= 0)
+        return NULL;
+    const struct dirent64 *entry = (const void *)(f->entries + f->at);
+    f->at += entry->d_reclen;
+    return entry->d_name;
+}
+
 /* Adds the children of one thread; false when the kernel has no such list. */
 static bool add_listed(pid_t *pids, int room, int *count, const char *thread) {
-    char path[300];
-    int pid;
+    char path[300], text[1024];
     snprintf(path, sizeof path, "/proc/self/task/%s/children", thread);
-    FILE *list = fopen(path, "re");
-    if (!list)
+    int fd = open_kernel(path);
+    if (fd < 0)
         return false;
-    while (*count < room && fscanf(list, "%d", &pid) == 1)
-        pids[(*count)++] = (pid_t)pid;
-    fclose(list);
-    return true;
+    long pid = 0;
+    ssize_t got;
+    while ((got = TEMP_FAILURE_RETRY(read(fd, text, sizeof text))) > 0)
+        for (ssize_t i = 0; i < got; i++) { /* "12 345 ", and a piece may end in a number */
+            if (is_number(text + i))
+                pid = pid * 10 + (text[i] - '0');
+            else if (pid > 0 && *count < room)
+                pids[(*count)++] = (pid_t)pid;
+            if (!is_number(text + i))
+                pid = 0;
+        }
+    close(fd);
+    return got == 0;
 }
 
 int tare_children(pid_t *pids, int room) {
-    DIR *threads = opendir("/proc/self/task");
+    struct folder threads = {.fd = open_kernel("/proc/self/task")};
     int count = 0;
-    bool listed = threads != NULL;
-    for (struct dirent *entry; listed && (entry = readdir(threads));)
-        if (is_number(entry->d_name))
-            listed = add_listed(pids, room, &count, entry->d_name);
-    if (threads)
-        closedir(threads);
+    bool listed = threads.fd >= 0;
+    for (const char *name; listed && (name = next_name(&threads));)
+        if (is_number(name))
+            listed = add_listed(pids, room, &count, name);
+    listed = listed && threads.size == 0;
+    if (threads.fd >= 0)
+        close(threads.fd);
     return listed ? count : tare_children_by_parent(pids, room);
 }
 
@@ -50,24 +89,23 @@ int tare_children(pid_t *pids, int room) {
 static pid_t parent_of(const char *pid) {
     char path[300], text[512];
     snprintf(path, sizeof path, "/proc/%s/stat", pid);
-    FILE *stat = fopen(path, "re");
-    size_t size = stat ? fread(text, 1, sizeof text - 1, stat) : 0;
-    int parent = 0;
-    if (stat)
-        fclose(stat);
-    text[size] = '\0';
+    int fd = open_kernel(path), parent = 0;
+    ssize_t size = fd < 0 ? 0 : TEMP_FAILURE_RETRY(read(fd, text, sizeof text - 1));
+    if (fd >= 0)
+        close(fd);
+    text[size > 0 ? size : 0] = '\0';
     const char *name_end = strrchr(text, ')');
     return name_end && sscanf(name_end + 1, " %*c %d", &parent) == 1 ? (pid_t)parent : 0;
 }
 
 int tare_children_by_parent(pid_t *pids, int room) {
-    DIR *processes = opendir("/proc");
+    struct folder processes = {.fd = open_kernel("/proc")};
     int count = 0;
-    for (struct dirent *entry; processes && count < room && (entry = readdir(processes));)
-        if (is_number(entry->d_name) && parent_of(entry->d_name) == getpid())
-            pids[count++] = (pid_t)atol(entry->d_name);
-    if (processes)
-        closedir(processes);
+    for (const char *name; processes.fd >= 0 && count < room && (name = next_name(&processes));)
+        if (is_number(name) && parent_of(name) == getpid())
+            pids[count++] = (pid_t)atol(name);
+    if (processes.fd >= 0)
+        close(processes.fd);
     return count;
 }
 

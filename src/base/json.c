@@ -36,7 +36,7 @@ char *tare_json_dump(const json_t *value, size_t flags) {
 json_t *tare_json_load(const char *bytes, size_t size, json_error_t *error,
                        enum tare_status *status) {
     const size_t lost = tare_json_lost();
-    json_t *value = json_loadb(bytes, size, JSON_REJECT_DUPLICATES, error);
-    *status = value != NULL ? TARE_OK : lost == lost_count ? TARE_DATA : TARE_MEMORY;
+    json_t *value = tare_json_whole(json_loadb(bytes, size, JSON_REJECT_DUPLICATES, error), lost);
+    *status = lost != lost_count ? TARE_MEMORY : value == NULL ? TARE_DATA : TARE_OK;
     return value;
 }

@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "lab/record.h"
 #include "tare/buf.h"
 #include "tare/summary.h" /* TARE_MAX_SAMPLES_BYTES */
@@ -42,7 +43,7 @@ static enum tare_status lock_folder(struct tare_journal **out, const char *dir,
     if (!j->dir)
         return tare_fail_errno(err, dir, "name a results folder",
                                "the results folder cannot be used");
-    j->lock_fd = open(j->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    j->lock_fd = (int)TEMP_FAILURE_RETRY(open(j->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (j->lock_fd < 0)
         return tare_fail_errno(err, dir, "name a results folder", "cannot be opened");
     if (flock(j->lock_fd, LOCK_EX | LOCK_NB) == 0)
@@ -72,7 +73,10 @@ enum tare_status tare_journal_begin(struct tare_journal **journal,
 static enum tare_status take_line(struct tare_journal *j, const char *text, size_t size,
                                   size_t line, struct tare_err *err) {
     json_error_t error;
-    json_t *record = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    enum tare_status status = TARE_OK;
+    json_t *record = tare_json_load(text, size, &error, &status);
+    if (status == TARE_MEMORY)
+        return no_memory(err, j->dir);
     if (!record)
         return tare_fail(err, TARE_DATA, j->dir, "tare verify",
                          "line %zu of samples.jsonl is no JSON: %s", line, error.text);
