@@ -21,8 +21,8 @@ size_t tare_json_lost(void);
 /* value, or NULL and value released when one was refused since tare_json_lost() was `lost`. */
 json_t *tare_json_whole(json_t *value, size_t lost);
 
-/* value as text with jansson's flags; free it. NULL without memory, where json_dumps may well give a
- * text with parts left out. value stays the caller's; NULL gives NULL. */
+/* value as text with jansson's flags; free it. NULL without memory, where json_dumps may well give
+ * a text with parts left out. value stays the caller's; NULL gives NULL. */
 char *tare_json_dump(const json_t *value, size_t flags);
 
 /* Parses size bytes; keys that stand twice are refused. NULL: *status is TARE_MEMORY, or TARE_DATA

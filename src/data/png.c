@@ -1,16 +1,27 @@
 /* png.c: PNG through libpng's simplified interface, which knows every bit depth, palette and
- * interlacing, and reports errors as texts rather than by longjmp.
+ * interlacing, and reports errors as texts rather than by longjmp. It is given the file's bytes:
+ * reading files itself, it can't tell a picture that is damaged from a disk that is.
  */
 #include "data/png.h"
 
 #include <png.h>
 
-static enum tare_status open_png(png_image *image, struct tare_png_info *info, const char *path,
+#include "tare/buf.h"
+
+/* Of a file: the largest picture, uncompressed with 16 bits and alpha, and some texts in it. */
+#define MAX_FILE_BYTES (8 * TARE_MAX_PNG_PIXELS + ((size_t)64 << 20))
+
+/* file is the caller's, also when this fails, and must live as long as image. */
+static enum tare_status open_png(png_image *image, struct tare_buf *file,
+                                 struct tare_png_info *info, const char *path,
                                  struct tare_err *err) {
     *image = (png_image){.version = PNG_IMAGE_VERSION};
-    if (!png_image_begin_read_from_file(image, path)) {
-        const enum tare_status status = tare_fail(err, TARE_DATA, path, "name a PNG picture",
-                                                  "it cannot be read as PNG: %s", image->message);
+    enum tare_status status = tare_file_read(file, path, MAX_FILE_BYTES, err);
+    if (status != TARE_OK)
+        return status;
+    if (!png_image_begin_read_from_memory(image, file->data, file->size)) {
+        status = tare_fail(err, TARE_DATA, path, "name a PNG picture",
+                           "it cannot be read as PNG: %s", image->message);
         png_image_free(image);
         return status;
     }
@@ -29,9 +40,11 @@ static enum tare_status open_png(png_image *image, struct tare_png_info *info, c
 
 enum tare_status tare_png_info(struct tare_png_info *info, const char *path, struct tare_err *err) {
     png_image image;
-    const enum tare_status status = open_png(&image, info, path, err);
+    struct tare_buf file = {0};
+    const enum tare_status status = open_png(&image, &file, info, path, err);
     if (status == TARE_OK)
         png_image_free(&image);
+    tare_buf_free(&file);
     return status;
 }
 
@@ -39,12 +52,16 @@ enum tare_status tare_png_read(uint8_t *pixels, const struct tare_png_info *info
                                const char *path, struct tare_err *err) {
     png_image image;
     struct tare_png_info found;
-    enum tare_status status = open_png(&image, &found, path, err);
-    if (status != TARE_OK)
+    struct tare_buf file = {0};
+    enum tare_status status = open_png(&image, &file, &found, path, err);
+    if (status != TARE_OK) {
+        tare_buf_free(&file);
         return status;
+    }
     /* The caller sized `pixels` by an earlier look; the file may have been replaced since. */
     if (found.height != info->height || found.width != info->width) {
         png_image_free(&image);
+        tare_buf_free(&file);
         return tare_fail(err, TARE_DATA, path, "try again", "the file changed while it was read");
     }
     /* 16-bit samples are taken as sRGB, like 8-bit ones, rather than as linear light. */
@@ -55,5 +72,6 @@ enum tare_status tare_png_read(uint8_t *pixels, const struct tare_png_info *info
         status = tare_fail(err, TARE_DATA, path, "save the picture anew",
                            "the picture is damaged: %s", image.message);
     png_image_free(&image);
+    tare_buf_free(&file);
     return status;
 }
