@@ -60,6 +60,7 @@ prepare() {
             --model "$model" --threads 1 &&
             "$build/tare" compare --engines null --runs 1 --epochs 1 --batch 4 --model "$model" \
                 --threads 1 --data data/npy --out results/x
+        [ $? -le 1 ] && [ -s results/x/report.md ] # 1: void, on a machine that is too busy
     ) >"$scratch/prepared" 2>&1 || {
         cat "$scratch/prepared" >&2
         exit 1
@@ -94,8 +95,8 @@ set_command() {
         data-json) state=data command="data --data data/npy" ;;
         data-*) state=data command="data --data data/${1#data-}" ;;
         export-*)
-            state=export kind=${1#export-}
-            command="export out/net.safetensors -o out/m.${kind%-json} --data data/npy"
+            state=export format=${1#export-}
+            command="export out/net.safetensors -o out/m.${format%-json} --data data/npy"
             ;;
         bench*)
             state=bench how=--loose
