@@ -30,6 +30,14 @@ void tare_provenance_program(char sha256[65], const char *path) {
         sha256[0] = '\0';
 }
 
+/* The program that runs doesn't change while it does. */
+const char *tare_provenance_self(void) {
+    static char sha256[65];
+    if (!sha256[0])
+        tare_provenance_program(sha256, "/proc/self/exe");
+    return sha256;
+}
+
 /* ---- files -------------------------------------------------------------------------------------
  */
 

@@ -12,8 +12,10 @@
  * memory. */
 json_t *tare_provenance_files(const char *dir, const char *folder);
 
-/* Of one program; "" when it can't be read. tare's own is /proc/self/exe. */
+/* Of one program; "" when it can't be read. */
 void tare_provenance_program(char sha256[65], const char *path);
+/* Of this one. */
+const char *tare_provenance_self(void);
 
 /* Calls visit with every entry in dir/folder and below that isn't a folder, in the order of their
  * names; path is relative to dir. A folder that isn't there is an empty one. Stops at the first

@@ -101,15 +101,14 @@ static json_t *environments_record(void) {
 }
 
 json_t *tare_record_experiment(const struct tare_campaign *campaign) {
-    char created[21], sha256[65];
+    char created[21];
     tare_utc_text(created);
-    tare_provenance_program(sha256, "/proc/self/exe");
-    return json_pack("{s:s,s:s,s:s,s:{s:s,s:s,s:o},s:o,s:o,s:o,s:o}", "record", "experiment",
-                     "format", "tare-samples/1", "created", created, "tare", "version",
-                     TARE_VERSION, "sha256", sha256, "bytes", count(file_bytes("/proc/self/exe")),
-                     "dataset", dataset_record(campaign->dataset), "machine",
-                     machine_record(campaign->machine), "environments", environments_record(),
-                     "plan", plan_record(campaign->plan));
+    return json_pack(
+        "{s:s,s:s,s:s,s:{s:s,s:s,s:o},s:o,s:o,s:o,s:o}", "record", "experiment", "format",
+        "tare-samples/1", "created", created, "tare", "version", TARE_VERSION, "sha256",
+        tare_provenance_self(), "bytes", count(file_bytes("/proc/self/exe")), "dataset",
+        dataset_record(campaign->dataset), "machine", machine_record(campaign->machine),
+        "environments", environments_record(), "plan", plan_record(campaign->plan));
 }
 
 json_t *tare_record_run(size_t run, const char *results_dir) {
