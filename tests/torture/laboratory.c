@@ -26,7 +26,7 @@
 #include "tare/summary.h"
 #include "tare/verify.h"
 
-#define MAX_SESSIONS 6
+#define MAX_CUTS 8
 
 static struct tare_dataset set;
 static struct tare_machine machine = {.cpu = "a virtual one",
@@ -103,7 +103,7 @@ static uint64_t draw(const char *what, uint64_t n) {
 static void make_plan(void) {
     struct tare_err err = {0};
     tare_plan_defaults(&plan);
-    plan.runs = draw("many runs", 8) == 0 ? 6 : 1 + draw("runs", 3);
+    plan.runs = draw("many runs", 40) == 0 ? 6 : 1 + draw("runs", 2);
     plan.epochs = 1 + draw("epochs", 2);
     plan.batch = 4;
     plan.seed = sim.seed;
@@ -112,7 +112,7 @@ static void make_plan(void) {
     snprintf(plan.command, sizeof plan.command, "tare compare --seed %llu",
              (unsigned long long)sim.seed);
     struct tare_choice choice = {.twice = draw("twice", 10) == 0};
-    size_t wanted = 1 + draw("cells", 3);
+    size_t wanted = draw("many cells", 10) == 0 ? 4 : 1 + draw("cells", 2);
     for (size_t i = 0; i < wanted; i++) {
         char what[32];
         snprintf(what, sizeof what, "engine %zu", i);
@@ -319,7 +319,7 @@ static bool cut_short(struct tare_buf *samples, long calls, int which) {
 static void run_broken(struct outcome *o, long calls) {
     struct tare_err err = {0};
     struct tare_buf samples = {0}, in_the_end = {0};
-    int cuts = 1 + (int)draw("cuts", MAX_SESSIONS);
+    int cuts = draw("many cuts", 5) == 0 ? (int)(1 + draw("cuts", MAX_CUTS)) : 1;
     tare_remove_tree(sim.dir, NULL);
     for (int i = 0; i < cuts && !sim.fault[0] && cut_short(&samples, calls, i); i++)
         continue;
