@@ -52,8 +52,8 @@ PY_ENGINES := keras pytorch jax
 PROGRAMS := $(BUILD)/tare $(BUILD)/tare-launch $(C_ENGINE_PROGRAMS)
 TEST_NAMES := $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
 TEST_PROGRAMS := $(TEST_NAMES:%=$(BUILD)/test_%)
-# One program, many names: tests/bad_engines/bad.c does what the name it is called by says.
-BAD_NAMES := $(shell sed -n 's/^    X.\([a-z_]*\),.*/\1/p' tests/bad_engines/bad.c 2>/dev/null)
+# One program, many names: tests/bad_engines does what the name it is called by says.
+BAD_NAMES := $(shell sed -n 's/^    X.\([a-z_]*\),.*/\1/p' tests/bad_engines/bad.h 2>/dev/null)
 BAD_ENGINES := $(BAD_NAMES:%=$(BUILD)/bad_engines/tare-engine-%)
 # The same for engines that do other work than they were asked for.
 FAULTY_NAMES := $(shell sed -n 's/^    X.\([a-z_]*\),.*/\1/p' tests/faulty_engines/faulty.c 2>/dev/null)
@@ -184,7 +184,7 @@ TEST_LIBS = $$(pkg-config --libs cmocka libmicrohttpd)
 $(BUILD)/test_%: $(BUILD)/obj/tests/test_%.o $(LIB)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) $(TEST_LIBS) -o $@
-$(BUILD)/bad_engines/bad: $(BUILD)/obj/tests/bad_engines/bad.o $(LIB)
+$(BUILD)/bad_engines/bad: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bad_engines/*.c)) $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) -lpthread -o $@

@@ -74,6 +74,24 @@ static void supervise_bad(struct tare_outcome *outcome, const char *name, double
     free(program);
 }
 
+/* Processes whose command line has this word; read from /proc. */
+static int running(const char *word) {
+    DIR *proc = opendir("/proc");
+    int count = 0;
+    for (struct dirent *entry; proc && (entry = readdir(proc));) {
+        char path[300], command[512] = "";
+        snprintf(path, sizeof path, "/proc/%s/cmdline", entry->d_name);
+        FILE *file = entry->d_name[0] >= '0' && entry->d_name[0] <= '9' ? fopen(path, "r") : NULL;
+        if (!file)
+            continue;
+        size_t got = fread(command, 1, sizeof command - 1, file);
+        count += got > 0 && strstr(command, word) != NULL;
+        fclose(file);
+    }
+    closedir(proc);
+    return count;
+}
+
 /* Every behaviour that the supervisor itself must see, and the verdict. Behaviours that only
  * grading sees (wrong logits) end well here; test_campaign.c has those. */
 static const struct {
@@ -101,6 +119,13 @@ static const struct {
     {"boaster", TARE_STATE_VOID, "phases add up to"},
     {"nanloss", TARE_STATE_FAILED, "loss of epoch 0 is not a number"},
     {"orphan", TARE_STATE_OK, ""},
+    {"holder", TARE_STATE_OK, ""},
+    {"crowd", TARE_STATE_OK, ""},
+    {"runner", TARE_STATE_OK, ""},
+    {"escapee", TARE_STATE_OK, ""},
+    {"sleeper", TARE_STATE_FAILED, "not done within 1 s"},
+    {"stopper", TARE_STATE_FAILED, "not done within 1 s"},
+    {"killer", TARE_STATE_FAILED, "its launcher was killed"},
     {"skipper", TARE_STATE_SKIPPED, "no such device"},
     {"failer", TARE_STATE_FAILED, "shapes differ"},
 };
@@ -113,6 +138,9 @@ static void every_behaviour_gets_its_verdict(void **state) {
         if (outcome.state != verdicts[i].state || !strstr(outcome.reason, verdicts[i].reason))
             fail_msg("%s: %s: %s", verdicts[i].name, tare_state_name(outcome.state),
                      outcome.reason);
+        char program[64];
+        snprintf(program, sizeof program, "tare-engine-%s", verdicts[i].name);
+        assert_int_equal(running(program), 0);
         tare_outcome_free(&outcome);
     }
 }
@@ -148,24 +176,6 @@ static void a_flood_is_capped_and_counted(void **state) {
     assert_non_null(strstr(log.data + TARE_MAX_LOG_BYTES, "were dropped"));
     tare_buf_free(&log);
     tare_outcome_free(&outcome);
-}
-
-/* Processes whose command line has this word; read from /proc. */
-static int running(const char *word) {
-    DIR *proc = opendir("/proc");
-    int count = 0;
-    for (struct dirent *entry; proc && (entry = readdir(proc));) {
-        char path[300], command[512] = "";
-        snprintf(path, sizeof path, "/proc/%s/cmdline", entry->d_name);
-        FILE *file = entry->d_name[0] >= '0' && entry->d_name[0] <= '9' ? fopen(path, "r") : NULL;
-        if (!file)
-            continue;
-        size_t got = fread(command, 1, sizeof command - 1, file);
-        count += got > 0 && strstr(command, word) != NULL;
-        fclose(file);
-    }
-    closedir(proc);
-    return count;
 }
 
 static void orphans_are_killed_and_counted(void **state) {
