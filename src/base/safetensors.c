@@ -6,13 +6,13 @@
 #include "tare/safetensors.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fail_at.h"
+#include "base/json.h"
 #include "tare/buf.h"
 
 #define MAX_FILE_BYTES (8 + TARE_MAX_SAFETENSORS_HEADER + TARE_MAX_ARRAY_BYTES)
@@ -211,8 +211,10 @@ enum tare_status tare_safetensors_parse(struct tare_tensors *out, const void *by
     if (length == 0 || b[8] != '{')
         return tare_fail_at(err, name, 8, ANEW, "the header is not a JSON object");
     json_error_t problem;
-    json_t *header =
-        json_loadb((const char *)b + 8, (size_t)length, JSON_REJECT_DUPLICATES, &problem);
+    enum tare_status status = TARE_OK;
+    json_t *header = tare_json_load((const char *)b + 8, (size_t)length, &problem, &status);
+    if (status == TARE_MEMORY)
+        return tare_fail(err, TARE_MEMORY, name, NULL, "no memory to read it");
     if (header == NULL)
         return tare_fail_at(err, name, 8 + (size_t)problem.position, ANEW,
                             "the header is not JSON: %s", problem.text);
@@ -220,7 +222,7 @@ enum tare_status tare_safetensors_parse(struct tare_tensors *out, const void *by
                                 .data = b + 8 + length,
                                 .data_at = 8 + (size_t)length,
                                 .data_bytes = size - 8 - (size_t)length};
-    enum tare_status status = parse_header(out, &from, header, err);
+    status = parse_header(out, &from, header, err);
     json_decref(header);
     return status;
 }
@@ -286,13 +288,16 @@ enum tare_status tare_safetensors_bytes(struct tare_buf *out, const struct tare_
     for (size_t i = 0; i < tensors->count; i++)
         ordered[i] = &tensors->tensors[i];
     qsort(ordered, tensors->count, sizeof *ordered, by_width);
+    const size_t lost = tare_json_lost();
     json_t *header = make_header(tensors, ordered);
-    char *text = header == NULL ? NULL : json_dumps(header, JSON_COMPACT | JSON_SORT_KEYS);
+    char *text = tare_json_dump(header, JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(header);
     enum tare_status status = TARE_OK;
     const size_t text_bytes = text == NULL ? 0 : strlen(text);
     const size_t padded_bytes = (text_bytes + 7) / 8 * 8;
-    if (text == NULL) {
+    if (tare_json_lost() != lost) {
+        status = tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory to write the tensors");
+    } else if (text == NULL) {
         status = tare_fail(err, TARE_DATA, NULL, "use valid UTF-8",
                            "a tensor's name or a metadata text cannot be written as JSON");
     } else if (padded_bytes > TARE_MAX_SAFETENSORS_HEADER) {

@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <math.h>
 
+#include "base/json.h"
 #include "tare/certify.h"
 
 static const struct {
@@ -61,6 +62,7 @@ static json_t *finding_json(const struct tare_finding *f) {
 }
 
 json_t *tare_certificate_json(const struct tare_certificate *c) {
+    const size_t lost = tare_json_lost();
     json_t *record =
         json_pack("{s:s,s:s,s:s,s:s,s:i,s:I,s:s,s:s,s:s,s:s,s:f}", "record", "certificate",
                   "engine", c->engine, "variant", c->variant, "device", c->device, "threads",
@@ -86,7 +88,7 @@ json_t *tare_certificate_json(const struct tare_certificate *c) {
             json_object_set_new(record, "first_step", json_integer((json_int_t)c->first_step)) != 0;
     }
     if (!bad)
-        return record;
+        return tare_json_whole(record, lost);
     json_decref(record);
     return NULL;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/json.h"
 #include "tare/buf.h"
 
 #define MAX_DEPTH 16 /* of folders in a job's folder: more is a loop or no results folder */
@@ -145,19 +146,24 @@ struct recording {
 
 static enum tare_status record_file(void *context, const char *path, bool is_file,
                                     struct tare_err *err) {
-    (void)err;
     struct recording *r = context;
     char sha256[65];
-    char *whole = is_file ? tare_path_join(r->dir, path) : NULL;
-    if (whole && tare_sha256_file(sha256, whole, NULL) == TARE_OK)
+    if (!is_file)
+        return TARE_OK;
+    char *whole = tare_path_join(r->dir, path);
+    if (!whole)
+        return tare_fail(err, TARE_MEMORY, path, NULL, "no memory for a path");
+    if (tare_sha256_file(sha256, whole, NULL) == TARE_OK)
         json_object_set_new(r->files, path, json_string(sha256));
     free(whole);
     return TARE_OK;
 }
 
 json_t *tare_provenance_files(const char *dir, const char *folder) {
+    const size_t lost = tare_json_lost();
     struct recording r = {.dir = dir, .files = json_object()};
-    if (r.files)
-        tare_folder_visit(dir, folder, record_file, &r, NULL);
-    return r.files;
+    if (r.files && tare_folder_visit(dir, folder, record_file, &r, NULL) != TARE_MEMORY)
+        return tare_json_whole(r.files, lost);
+    json_decref(r.files);
+    return NULL;
 }

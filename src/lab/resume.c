@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "lab/journal.h"
 #include "lab/provenance.h"
 #include "lab/read_samples.h"
@@ -58,7 +59,7 @@ static enum tare_status take_plan(struct tare_resume *r, const struct tare_sampl
 }
 
 static enum tare_status read_plan(struct tare_resume *r, struct tare_err *err) {
-    char *line = json_dumps(r->journal->experiment, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    char *line = tare_json_dump(r->journal->experiment, JSON_COMPACT | JSON_PRESERVE_ORDER);
     struct tare_buf text = {0};
     if (line)
         tare_buf_printf(&text, "%s\n", line);
