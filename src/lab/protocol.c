@@ -3,10 +3,11 @@
  * is doc/protocol.md. */
 #include "tare/protocol.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/json_text.h"
 
 static const char *const event_names[] = {
 #define X(id, name) name,
@@ -95,7 +96,7 @@ static json_t *parse_object(const char *line, size_t size, const char *what, str
         return NULL;
     }
     json_error_t where;
-    json_t *object = json_loadb(line, size, JSON_REJECT_DUPLICATES, &where);
+    json_t *object = tare_json_parse(line, size, &where);
     if (!object) {
         tare_fail(err, TARE_DATA, what, NULL, "not a line of JSON: %s (byte %d)", where.text,
                   where.position);
