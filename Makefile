@@ -6,6 +6,8 @@
 #   make quick      the tests that need no framework (under a minute)
 #   make engines    environments of the frameworks, and the engines that need them
 #   make fuzz       libFuzzer over every parser (SECONDS=60 in all)
+#   make torture    kills, signals, full disks, flipped bits: what must survive, counted (10 minutes)
+#   make torture-long    the same with every case: doc/torture-long.md
 #   make bench-harness   what the harness itself costs
 #   make bench-deploy    what exporting and running a model costs: binding, export, tare bench
 #   make bench-engines   are the controlled engines at their best; A/A runs of each (half an hour)
@@ -92,7 +94,7 @@ $(BUILD)/tare: $(CLI_OBJS) $(LIB)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) -o $@
 # Tiny on purpose: an engine's peak memory includes what its parent had at fork.
-$(BUILD)/tare-launch: $(BUILD)/obj/engines/launch.o
+$(BUILD)/tare-launch: $(BUILD)/obj/engines/launch.o $(BUILD)/obj/src/base/children.o
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ -o $@
 $(C_ENGINE_PROGRAMS): $(BUILD)/tare-engine-%: $(BUILD)/obj/engines/%.o $(ENGINE_OBJS) $(LIB)
@@ -237,6 +239,25 @@ $(BENCH_BINDINGS): $(BUILD)/bench_binding-%: $(BUILD)/obj/bench/binding.o $(BUIL
 .PHONY: bench-deploy
 bench-deploy: engines $(BENCH_BINDINGS) $(BUILD)/bench_export
 	@scripts/bench-deploy.sh $(BUILD)
+
+# ---- torture ----------------------------------------------------------------------------------
+# tests/torture/X.c is a program, X.so.c a library to be preloaded; built without sanitizers.
+TORTURE := $(patsubst tests/torture/%.c,$(BUILD)/torture/%,$(wildcard tests/torture/*.c))
+$(BUILD)/torture/%.so: tests/torture/%.so.c
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(STD) $(WARN) $(CFLAGS) -fPIC -shared $< -ldl -o $@
+$(BUILD)/torture/%: $(BUILD)/obj/tests/torture/%.o $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	$(Q)$(LINK) $^ $(LDLIBS) -o $@
+.PHONY: torture torture-long torture-programs
+torture-programs: $(PROGRAMS) $(TORTURE)
+torture torture-long:
+	@scripts/packages.sh --check build test
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all torture-programs
+	@$(MAKE) --no-print-directory -s -j$$(nproc) BUILD=build/san SAN="$(SAN_FLAGS)" CFLAGS="-O1 -g" test-programs
+	@tests/torture/run.sh $(if $(filter torture-long,$@),long,quick)
 
 # ---- the rest ---------------------------------------------------------------------------------
 C_FILES = $(shell git ls-files '*.c' '*.h' '*.cc' 2>/dev/null)

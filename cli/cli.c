@@ -105,6 +105,7 @@ enum tare_status cli_parse(struct cli_args *args, bool *helped, int argc, char *
     }
     table[option_count] = (struct option){"help", no_argument, NULL, HELP_VALUE};
     *helped = false;
+    *args = (struct cli_args){0};
     opterr = 0;
     optind = 0; /* glibc: start over, also after an earlier parse */
     for (;;) {
@@ -129,8 +130,10 @@ enum tare_status cli_parse(struct cli_args *args, bool *helped, int argc, char *
         enum tare_status status = set_value(&options[which], optarg ? optarg : "", err);
         if (status != TARE_OK)
             return status;
+        args->given |= UINT32_C(1) << which;
     }
-    *args = (struct cli_args){.count = argc - optind, .words = argv + optind};
+    args->count = argc - optind;
+    args->words = argv + optind;
     return TARE_OK;
 }
 

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "tare/data.h"
 #include "tare/err.h"
@@ -28,6 +29,7 @@ struct cli_option {
 struct cli_args { /* what is left after the options */
     int count;
     char **words;
+    uint32_t given; /* bit i: options[i] was there */
 };
 
 /* One command. Its help is made from these texts and the option table it parses with. */

@@ -16,7 +16,7 @@
 
 struct options {
     bool twice;
-    const char *engines, *model, *data, *out, *track, *variants, *device, *threads;
+    const char *engines, *model, *data, *out, *track, *variants, *device, *threads, *resume;
     int counts[8]; /* of threads, from --threads */
     size_t thread_counts;
     size_t runs, epochs, batch, seed;
@@ -256,29 +256,30 @@ static char *results_folder(const char *out) {
     return strdup(name);
 }
 
-static enum tare_status carry_out(const struct tare_plan *plan, const struct tare_dataset *set,
-                                  const char *dir, bool json, struct tare_err *err) {
-    struct tare_machine machine;
+/* Runs a plan in its folder, a new one when journal is NULL, and prints the report of whatever came
+ * of it. */
+static enum tare_status carry_out(const struct tare_plan *plan, struct tare_journal *journal,
+                                  const struct tare_dataset *set,
+                                  const struct tare_machine *machine, const char *dir, bool json,
+                                  struct tare_err *err) {
     const volatile sig_atomic_t *stop = cli_catch_signals();
-    enum tare_status status = tare_results_open(dir, tare_plan_bytes(plan, set), err);
     char *prepared = NULL;
-    if (status == TARE_OK)
-        status = tare_dataset_prepare(&prepared, set, err);
+    enum tare_status status = tare_dataset_prepare(&prepared, set, err);
     if (status != TARE_OK) {
         free(prepared);
         return status;
     }
-    tare_machine_describe(&machine);
-    if (machine.busy)
+    if (machine->busy)
         fprintf(stderr,
                 "tare: warning: other programs use %.1f CPUs; measurements will suffer\n"
                 "  try: close them and run this again\n",
-                machine.others);
+                machine->others);
     struct tare_campaign campaign = {.plan = plan,
                                      .dataset = set,
-                                     .machine = &machine,
+                                     .machine = machine,
                                      .prepared = prepared,
                                      .dir = dir,
+                                     .journal = journal,
                                      .stop = stop,
                                      .progress = show_progress};
     status = tare_campaign_run(&campaign, err);
@@ -290,6 +291,11 @@ static enum tare_status carry_out(const struct tare_plan *plan, const struct tar
             status = report_status;
         }
     }
+    if (status == TARE_INTERRUPTED) {
+        char again[sizeof err->hint];
+        snprintf(again, sizeof again, "tare compare --resume %s", dir);
+        tare_fail(err, TARE_INTERRUPTED, NULL, again, "interrupted; what was measured is kept");
+    }
     free(prepared);
     return status;
 }
@@ -297,6 +303,7 @@ static enum tare_status carry_out(const struct tare_plan *plan, const struct tar
 static enum tare_status compare(const struct options *o, int argc, char **argv,
                                 struct tare_err *err) {
     struct tare_dataset set = {0};
+    struct tare_machine machine;
     static struct tare_plan plan;
     char *dir = results_folder(o->out);
     enum tare_status status = make_plan(&plan, o, argc, argv, err);
@@ -308,11 +315,68 @@ static enum tare_status compare(const struct options *o, int argc, char **argv,
         status = tare_plan_model(&plan, o->model, &set, err);
     if (status == TARE_OK && o->dry_run)
         print_plan(&plan, &set, dir);
-    else if (status == TARE_OK)
-        status = carry_out(&plan, &set, dir, o->json, err);
+    else if (status == TARE_OK) {
+        status = tare_results_open(dir, tare_plan_bytes(&plan, &set), err);
+        if (status == TARE_OK) {
+            tare_machine_describe(&machine);
+            status = carry_out(&plan, NULL, &set, &machine, dir, o->json, err);
+        }
+    }
     tare_dataset_free(&set);
     free(dir);
     return status;
+}
+
+/* ---- carrying on -------------------------------------------------------------------------------
+ */
+
+/* The data are looked for where they were, unless another folder is named. */
+static enum tare_status carry_on(struct tare_resume *resume, const struct options *o,
+                                 struct tare_err *err) {
+    struct tare_dataset set = {0};
+    struct tare_machine machine;
+    const char *data = o->data                                 ? o->data
+                       : tare_path_exists(resume->data_source) ? resume->data_source
+                                                               : NULL;
+    char model[TARE_MAX_SPEC];
+    snprintf(model, sizeof model, "%s", resume->plan.model);
+    enum tare_status status = cli_load_data(&set, data, o->no_download, data == NULL, err);
+    if (status == TARE_OK) {
+        tare_machine_describe(&machine);
+        status = tare_resume_check(resume, &set, &machine, err);
+    }
+    if (status == TARE_OK)
+        status = tare_plan_model(&resume->plan, model, &set, err);
+    if (status == TARE_OK)
+        status = carry_out(&resume->plan, resume->journal, &set, &machine, o->resume, o->json, err);
+    tare_dataset_free(&set);
+    return status;
+}
+
+static enum tare_status resume(const struct options *o, struct tare_err *err) {
+    static struct tare_resume resumed; /* static: it holds a plan */
+    enum tare_status status = tare_resume_open(&resumed, o->resume, err);
+    if (status != TARE_OK)
+        return status;
+    status = tare_resume_is_complete(&resumed) ? print_report(o->resume, o->json, err)
+                                               : carry_on(&resumed, o, err);
+    tare_resume_close(&resumed);
+    return status;
+}
+
+/* The plan is the folder's: options that would change it have no place beside --resume. */
+static enum tare_status check_resume(const struct cli_option *options, size_t count, uint32_t given,
+                                     struct tare_err *err) {
+    static const char *const fitting[] = {"resume", "data", "json", "no-download"};
+    for (size_t i = 0; i < count; i++) {
+        bool fits = !(given >> i & 1);
+        for (size_t f = 0; f < sizeof fitting / sizeof *fitting; f++)
+            fits = fits || strcmp(options[i].name, fitting[f]) == 0;
+        if (!fits)
+            return tare_fail(err, TARE_USAGE, options[i].name, "leave it out",
+                             "--resume carries on the plan that the folder holds");
+    }
+    return TARE_OK;
 }
 
 static int run(int argc, char **argv, const struct cli_command *command) {
@@ -346,6 +410,8 @@ static int run(int argc, char **argv, const struct cli_command *command) {
          "every engine beside itself: a difference between the two is chance", 0},
         {"timeout", CLI_NUMBER, &o.timeout_s, "S", "seconds one job may take (600)", 0},
         {"out", CLI_TEXT, &o.out, "DIR", "results folder, new or empty (results/<time>)", 0},
+        {"resume", CLI_TEXT, &o.resume, "DIR",
+         "carry on what was cut short there: only what is missing is run", 0},
         {"quick", CLI_FLAG, &o.quick, NULL, "1 run of 1 epoch: a first look, no statistics", 0},
         {"dry-run", CLI_FLAG, &o.dry_run, NULL,
          "print the plan, its estimated time and disk; run nothing", 0},
@@ -368,6 +434,12 @@ static int run(int argc, char **argv, const struct cli_command *command) {
         cli_print_setup();
         return 0;
     }
+    if (status == TARE_OK && o.resume) {
+        status = check_resume(options, sizeof options / sizeof options[0], args.given, &err);
+        if (status == TARE_OK)
+            status = resume(&o, &err);
+        return status == TARE_OK ? 0 : cli_fail(&err);
+    }
     if (status == TARE_OK)
         status = read_threads(&o, &err);
     o.runs = runs != SIZE_MAX ? runs : o.quick ? 1 : o.runs;
@@ -385,5 +457,6 @@ const struct cli_command cmd_compare = {
     "  tare compare --engines native,pytorch --runs 10\n"
     "  tare compare --model \"784 dense:128:relu dense:10\" --batch 64\n"
     "  tare compare --data my-images/ --out results/mine\n"
+    "  tare compare --resume results/mine                carry on after Ctrl-C or a crash\n"
     "  tare compare --dry-run                            what would be run\n",
     run};

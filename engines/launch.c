@@ -7,7 +7,8 @@
  *
  * STATUS_FD gets lines: "exec NS", then "errno N" when PROGRAM cannot be run, or
  * "exit WAIT_STATUS END_NS MAXRSS_KIB USER_US SYSTEM_US LEFTOVERS". The supervisor reads them
- * (src/lab/supervise.c). SIGTERM makes the launcher kill the engine at once.
+ * (src/lab/supervise.c). SIGTERM makes the launcher kill the engine at once, SIGTSTP stop it and
+ * SIGCONT continue it; the launcher itself never stops, so that it can clean up at any time.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,13 +23,27 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tare/children.h"
+
 static volatile sig_atomic_t engine; /* pid */
 
-static void kill_engine(int signal_number) {
-    (void)signal_number;
-    if (engine > 0)
-        kill((pid_t)engine, SIGKILL);
+/* The engine leads a group of its own. It gets the signal once more by itself, in the moment before
+ * it has one. */
+static void signal_engine(int number) {
+    if (engine <= 0)
+        return;
+    kill(-(pid_t)engine, number);
+    kill((pid_t)engine, number);
 }
+
+static void on_signal(int number) {
+    int error = errno;
+    signal_engine(number == SIGTSTP ? SIGSTOP : number == SIGCONT ? SIGCONT : SIGKILL);
+    errno = error;
+}
+
+static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGTSTP, SIGCONT};
+#define SIGNALS (sizeof signals / sizeof signals[0])
 
 static long long now_ns(void) {
     struct timespec now;
@@ -48,40 +63,15 @@ static void limit_cpus(int count) {
     sched_setaffinity(0, sizeof chosen, &chosen);
 }
 
-/* Kills every child this process has now; they are the engine's orphans. Returns how many. The
- * kernel lists children of a thread in /proc; where it doesn't, orphans stay until tare ends. */
-static int kill_children(void) {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/task/%ld/children", (long)getpid());
-    FILE *list = fopen(path, "re");
-    int killed = 0;
-    long pid;
-    while (list && fscanf(list, "%ld", &pid) == 1)
-        killed += kill((pid_t)pid, SIGKILL) == 0;
-    if (list)
-        fclose(list);
-    return killed;
-}
-
-static int reap_leftovers(void) {
-    int leftovers = 0;
-    for (int killed; (killed = kill_children()) > 0;) {
-        leftovers += killed;
-        for (int i = 0; i < killed; i++)
-            waitpid(-1, NULL, 0);
-    }
-    return leftovers;
-}
-
 /* In the child: becomes the program, or sends errno through the pipe. */
 static void become(char **command, int error_fd, pid_t launcher) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    setpgid(0, 0);
     if (getppid() != launcher)
         _exit(127); /* the launcher died before the line above took effect */
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGTERM, SIG_DFL);
     signal(SIGPIPE, SIG_DFL);
     execv(command[0], command);
     int error = errno;
@@ -90,17 +80,40 @@ static void become(char **command, int error_fd, pid_t launcher) {
     _exit(127);
 }
 
+/* Until the engine has ended. What is left of its group dies before the engine's number is given
+ * back, so that no other group is hit; orphans that end meanwhile are reaped. */
+static void wait_for_engine(pid_t child, int *wait_status, struct rusage *usage) {
+    for (siginfo_t ended = {0}; ended.si_pid != child;) {
+        ended.si_pid = 0;
+        if (waitid(P_ALL, 0, &ended, WEXITED | WNOWAIT) != 0 || ended.si_pid == 0)
+            continue; /* a signal came */
+        if (ended.si_pid != child)
+            waitpid(ended.si_pid, NULL, WNOHANG);
+    }
+    kill(-child, SIGKILL);
+    engine = 0;
+    while (wait4(child, wait_status, 0, usage) < 0 && errno == EINTR)
+        continue;
+}
+
 int main(int argc, char **argv) {
     if (argc < 4) {
         fprintf(stderr, "usage: tare-launch CPUS STATUS_FD PROGRAM [ARG...]\n"
                         "Starts an engine for tare; not meant to be called by hand.\n");
         return 2;
     }
+    /* Signals wait until the engine's pid is known, so that a kill can't be lost in between. */
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigset_t handled, before;
+    sigemptyset(&handled);
+    for (size_t i = 0; i < SIGNALS; i++)
+        sigaddset(&handled, signals[i]);
+    sigprocmask(SIG_BLOCK, &handled, &before);
+    for (size_t i = 0; i < SIGNALS; i++)
+        sigaction(signals[i], &action, NULL);
     pid_t tare = getppid();
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    struct sigaction action = {.sa_handler = kill_engine};
-    sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN); /* tare may be gone; the cleaning up is still to be done */
     if (getppid() != tare)
         return 1;
@@ -111,17 +124,14 @@ int main(int argc, char **argv) {
     if (pipe2(error_pipe, O_CLOEXEC) != 0)
         return 1;
 
-    /* SIGTERM waits until the child's pid is known, so that a kill can't be lost in between. */
-    sigset_t term, before;
-    sigemptyset(&term);
-    sigaddset(&term, SIGTERM);
-    sigprocmask(SIG_BLOCK, &term, &before);
     dprintf(status_fd, "exec %lld\n", now_ns());
     pid_t launcher = getpid();
     pid_t child = fork();
     if (child == 0)
         become(argv + 3, error_pipe[1], launcher);
-    engine = child;
+    if (child > 0)
+        setpgid(child, child); /* whichever of the two is first */
+    engine = child > 0 ? child : 0;
     sigprocmask(SIG_SETMASK, &before, NULL);
     close(error_pipe[1]);
     int error = child < 0 ? errno : 0;
@@ -135,18 +145,9 @@ int main(int argc, char **argv) {
     }
     int wait_status = 0;
     struct rusage usage = {0};
-    for (pid_t got = 0; got != child;) {
-        int any_status;
-        struct rusage any_usage;
-        got = wait4(-1, &any_status, 0, &any_usage); /* orphans end here too */
-        if (got == child) {
-            wait_status = any_status;
-            usage = any_usage;
-        }
-    }
+    wait_for_engine(child, &wait_status, &usage);
     long long end_ns = now_ns();
-    engine = 0;
-    int leftovers = reap_leftovers();
+    int leftovers = tare_children_end(NULL, 0);
     dprintf(status_fd, "exit %d %lld %ld %lld %lld %d\n", wait_status, end_ns, usage.ru_maxrss,
             (long long)usage.ru_utime.tv_sec * 1000000 + usage.ru_utime.tv_usec,
             (long long)usage.ru_stime.tv_sec * 1000000 + usage.ru_stime.tv_usec, leftovers);

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 # The module that owns a public header.
 owner() {
     case $1 in
-        array|buf|clock|environment|err|machine|model_io|rng|safetensors|version|words) echo base ;;
+        array|buf|children|clock|environment|err|machine|model_io|rng|safetensors|version|words) echo base ;;
         data|digit) echo data ;;
         net) echo net ;;
         train) echo engine ;;

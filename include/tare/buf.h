@@ -46,6 +46,11 @@ enum tare_status tare_file_write(const char *path, const void *data, size_t size
 /* Makes path and its missing parents (mode 0777 less umask). Existing directories are fine. */
 enum tare_status tare_make_dirs(const char *path, struct tare_err *err);
 
+/* Removes path with everything in it; links are removed, not followed. What isn't there is fine. */
+enum tare_status tare_remove_tree(const char *path, struct tare_err *err);
+/* A new, empty folder at path, whatever was there. */
+enum tare_status tare_make_empty_dir(const char *path, struct tare_err *err);
+
 /* Appends text as one word of a shell command: as it is when it needs no quotes, else in single
  * ones. */
 void tare_buf_shell_word(struct tare_buf *buf, const char *text);

@@ -12,6 +12,9 @@
 
 int64_t tare_now_ns(void);
 
+/* For how long the machine itself has slept since it was started; tare_now_ns stands still then. */
+int64_t tare_asleep_ns(void);
+
 /* The calendar time in UTC as "2026-01-31T23:59:59Z"; for names and headers, never for measuring.
  */
 void tare_utc_text(char out[21]);

@@ -125,12 +125,16 @@ struct tare_progress { /* one finished or beginning job, for the user */
     double left_s;                      /* < 0: not known yet */
 };
 
+struct tare_journal; /* what a campaign has recorded so far */
+
 struct tare_campaign {
     const struct tare_plan *plan;
     const struct tare_dataset *dataset;
     const struct tare_machine *machine;
     const char *prepared; /* the folder tare_dataset_prepare made */
-    const char *dir;      /* results folder: exists and is empty */
+    const char *dir;      /* results folder: exists and is empty, or is the journal's */
+    struct tare_journal
+        *journal; /* of tare_resume_open, whose plan is carried on; NULL: a new one */
     const volatile sig_atomic_t *stop;
     void (*progress)(void *context, const struct tare_progress *progress);
     void *context;
@@ -141,6 +145,36 @@ struct tare_campaign {
  * TARE_FAILED when a job was not ok (the rest still ran); other statuses when tare itself could not
  * go on. */
 enum tare_status tare_campaign_run(struct tare_campaign *campaign, struct tare_err *err);
+
+/* ---- carrying on what was cut short -------------------------------------------------------------
+ *
+ *     struct tare_resume resume;
+ *     if (tare_resume_open(&resume, dir, &err) != TARE_OK) …        // its lines and files are
+ * checked … load the data, tare_plan_model(&resume.plan, resume.plan.model, &set, &err) … if
+ * (tare_resume_check(&resume, &set, &machine, &err) != TARE_OK) … struct tare_campaign c = {.plan =
+ * &resume.plan, .journal = resume.journal, …}; status = tare_campaign_run(&c, &err); // does what
+ * is missing tare_resume_close(&resume);
+ */
+
+struct tare_resume {
+    struct tare_journal *journal;
+    struct tare_plan plan; /* without its net, which needs the data */
+    char data_sha256[65], data_title[128], data_source[512];
+    char cpu[128];
+};
+
+/* Opens a results folder whose every line and file is still what was recorded (TARE_DATA names what
+ * isn't); a last line that a crash cut off is removed. TARE_USAGE while another tare works there.
+ */
+enum tare_status tare_resume_open(struct tare_resume *resume, const char *dir,
+                                  struct tare_err *err);
+void tare_resume_close(struct tare_resume *resume);
+bool tare_resume_is_complete(const struct tare_resume *resume);
+
+/* TARE_DATA unless data, CPU, tare and every engine measured so far are the same as before. */
+enum tare_status tare_resume_check(const struct tare_resume *resume,
+                                   const struct tare_dataset *dataset,
+                                   const struct tare_machine *machine, struct tare_err *err);
 
 /* Makes the results folder, or checks that it is empty and writable with `bytes` free. */
 enum tare_status tare_results_open(const char *dir, size_t bytes, struct tare_err *err);

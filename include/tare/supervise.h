@@ -60,6 +60,7 @@ struct tare_outcome {
     char version[TARE_MAX_TEXT];
     bool interrupted; /* ended because *stop was set: not a measurement */
     bool timed_out;
+    bool suspended; /* tare or the machine slept meanwhile: no time of it means anything */
     int64_t exec_ns, hello_ns, bye_ns, end_ns; /* tare_now_ns() times; 0: never */
     int64_t cpu_ns;        /* user + system, of the engine and what it waited for */
     size_t peak_rss_bytes; /* of the engine's process */
@@ -79,9 +80,10 @@ void tare_outcome_free(struct tare_outcome *outcome);
 /* Nanoseconds of all events of kind phase with this name; "start" is exec to hello. */
 int64_t tare_outcome_phase_ns(const struct tare_outcome *outcome, const char *name);
 
-/* Rules of honest measuring (design: clocks, threads) on an outcome that ended with bye: phases add
- * up to the wall time within the larger of 2 % and 20 ms; CPU time ≤ 1.05 × threads × wall time;
- * no loss is NaN. Sets state and reason. Called by tare_supervise; public for tests. */
+/* Rules of honest measuring (design: clocks, threads) on an outcome that ended with bye: no loss is
+ * NaN; it was not suspended; phases add up to the wall time within the larger of 2 % and 20 ms; CPU
+ * time ≤ 1.05 × threads × wall time. Sets state and reason. Called by tare_supervise; public for
+ * tests. */
 void tare_outcome_judge(struct tare_outcome *outcome, int threads);
 
 /* Finds tare-engine-NAME in $TARE_ENGINE_PATH, beside this program, in libexecdir. Free *program.

@@ -193,13 +193,36 @@ void tare_deploy_judge(const struct tare_campaign_state *s, struct tare_job_resu
 /* ---- running the files --------------------------------------------------------------------------
  */
 
-enum tare_status tare_deploy_write_image(struct tare_campaign_state *s, const char *folder,
-                                         struct tare_err *err) {
+enum tare_status tare_deploy_name_image(struct tare_campaign_state *s, const char *folder,
+                                        struct tare_err *err) {
+    return tare_job_path(s->one_image, folder, "one_image.npy")
+               ? TARE_OK
+               : tare_fail(err, TARE_USAGE, folder, "choose a shorter --out",
+                           "the path is too long");
+}
+
+enum tare_status tare_deploy_write_image(struct tare_campaign_state *s, struct tare_err *err) {
     struct tare_array one = s->campaign->dataset->test_images; /* its data, but of one image */
     one.shape[0] = 1;
-    if (!tare_job_path(s->one_image, folder, "one_image.npy"))
-        return tare_fail(err, TARE_USAGE, folder, "choose a shorter --out", "the path is too long");
     return tare_npy_write(s->one_image, &one, err);
+}
+
+/* The reference of a training that an earlier session did, once something is to be compared with
+ * it. */
+static enum tare_status recall_reference(struct tare_campaign_state *s,
+                                         const struct tare_job_result *trained,
+                                         struct tare_err *err) {
+    struct tare_net net;
+    float *params = NULL;
+    char *job_dir = tare_path_join(s->dir, trained->dir);
+    enum tare_status status =
+        job_dir ? read_weights(&net, &params, s, job_dir, err)
+                : tare_fail(err, TARE_MEMORY, "campaign", NULL, "no memory for a path");
+    if (status == TARE_OK && params)
+        status = make_reference(s, &net, params, err);
+    free(params);
+    free(job_dir);
+    return status;
 }
 
 /* One job of a runtime on one exported file. */
@@ -222,7 +245,10 @@ static enum tare_status run_export(struct tare_campaign_state *s, size_t runtime
     snprintf(doing, sizeof doing, "%s %s's model.%s by %s",
              strcmp(task, "cold") == 0 ? "cold start of" : "run", trained->cell.engine, event->name,
              result.exporter);
-    enum tare_status status = tare_job_run(s, &result, doing, err);
+    bool recall = trained->replayed && tare_journal_is_live(s->journal) && !s->reference.logits;
+    enum tare_status status = recall ? recall_reference(s, trained, err) : TARE_OK;
+    if (status == TARE_OK)
+        status = tare_job_run(s, &result, doing, err);
     s->given_up_runtime[runtime] =
         result.outcome.timed_out || result.outcome.state == TARE_STATE_SKIPPED;
     tare_job_finish(&result);

@@ -53,6 +53,11 @@ void tare_outcome_judge(struct tare_outcome *outcome, int threads) {
                      outcome->events[i].index);
             return;
         }
+    if (outcome->suspended) {
+        set(outcome, TARE_STATE_VOID);
+        snprintf(reason, reason_size, "tare was suspended while it ran");
+        return;
+    }
     double wall_ns = (double)(outcome->bye_ns - outcome->exec_ns);
     double sum_ns = (double)all_phases_ns(outcome);
     double allowed_ns = fmax(0.02 * wall_ns, 20e6);

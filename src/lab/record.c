@@ -73,12 +73,12 @@ static json_t *plan_record(const struct tare_plan *x) {
         json_array_append_new(cells, cell_record(&harness));
     json_t *optimizer = json_pack("{s:s,s:f,s:f,s:f,s:f}", "name", "adam", "lr", x->lr, "beta1",
                                   0.9, "beta2", 0.999, "epsilon", 1e-8);
-    return json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:i,s:b,s:f,s:o,s:o,s:o}", "model", x->model,
+    return json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:i,s:b,s:b,s:f,s:o,s:o,s:o}", "model", x->model,
                      "params", (json_int_t)x->net.param_count, "epochs", (json_int_t)x->epochs,
                      "batch", (json_int_t)x->batch, "runs", (json_int_t)x->runs, "seed",
-                     (json_int_t)x->seed, "threads", x->threads, "quick", (int)x->quick,
-                     "timeout_s", x->timeout_s, "optimizer", optimizer, "command", text(x->command),
-                     "cells", cells);
+                     (json_int_t)x->seed, "threads", x->threads, "quick", (int)x->quick, "certify",
+                     (int)x->certify, "timeout_s", x->timeout_s, "optimizer", optimizer, "command",
+                     text(x->command), "cells", cells);
 }
 
 /* What each framework takes on the disk, of those that are here. */
@@ -117,6 +117,13 @@ json_t *tare_record_run(size_t run, const char *results_dir) {
     snprintf(folder, sizeof folder, "runs/%zu", run);
     return json_pack("{s:s,s:o,s:o}", "record", "run", "run", count(run), "files",
                      tare_provenance_files(results_dir, folder));
+}
+
+json_t *tare_record_resume(const struct tare_machine *machine) {
+    char created[21];
+    tare_utc_text(created);
+    return json_pack("{s:s,s:s,s:o}", "record", "resume", "created", created, "machine",
+                     machine_record(machine));
 }
 
 json_t *tare_record_end(bool complete) {
@@ -304,6 +311,8 @@ json_t *tare_record_job(const struct tare_job_result *result, const char *result
         set(record, "cpu_ns", json_integer(o->cpu_ns));
         set(record, "peak_rss_bytes", count(o->peak_rss_bytes));
     }
+    if (o->timed_out)
+        set(record, "timed_out", json_true());
     if (o->log_bytes_dropped)
         set(record, "log_bytes_dropped", count(o->log_bytes_dropped));
     if (o->leftovers)

@@ -13,6 +13,7 @@
 struct tare_job_result {
     size_t index;     /* in the order of starting */
     int run;          /* −1: warm-up */
+    bool replayed;    /* done in an earlier session: only what the campaign goes on from is here */
     const char *task; /* "warmup", "train", "infer", "cold" */
     struct tare_cell cell;
     size_t batch;
@@ -40,13 +41,21 @@ struct tare_job_result {
 json_t *tare_record_experiment(const struct tare_campaign *campaign);
 json_t *tare_record_run(size_t run, const char *results_dir);
 json_t *tare_record_job(const struct tare_job_result *result, const char *results_dir);
+json_t *tare_record_resume(const struct tare_machine *machine); /* a later session begins */
 json_t *tare_record_end(bool complete);
 
 /* Images of which each job's right answers are kept: 16 kB of a line. */
 #define TARE_MAX_RIGHT 100000
 
-/* Appends one record as one line, chained to the one before: one write, fsynced. Takes over the
- * reference. */
+/* Writes the first record: the file is there with it, or not at all. Takes over the reference. */
+enum tare_status tare_samples_begin(const char *results_dir, json_t *record, struct tare_err *err);
+
+/* Appends one record as one line, chained to the one before, and fsyncs; a line that doesn't fit on
+ * the disk leaves nothing. Takes over the reference. */
 enum tare_status tare_samples_append(const char *results_dir, json_t *record, struct tare_err *err);
+
+/* Cuts off a last line without a newline (*cut: there was one), which is what a crash leaves of a
+ * record, and removes temporary files from the folder. */
+enum tare_status tare_samples_mend(bool *cut, const char *results_dir, struct tare_err *err);
 
 #endif

@@ -182,20 +182,22 @@ static bool is_done(const struct tare_job_result *result) {
     return result->outcome.state == TARE_STATE_OK || result->outcome.state == TARE_STATE_VOID;
 }
 
-enum tare_status tare_job_run(struct tare_campaign_state *s, struct tare_job_result *result,
-                              const char *doing, struct tare_err *err) {
-    result->index = s->next_index++;
-    struct tare_buf dir = {0};
-    tare_buf_printf(&dir, "jobs/%04zu-%s-%s", result->index, result->cell.engine,
-                    result->cell.track);
-    if (result->run >= 0)
-        tare_buf_printf(&dir, "-r%d", result->run);
-    result->dir = dir.data;
-    char *job_dir = dir.failed ? NULL : tare_path_join(s->dir, dir.data);
+/* What the job is, by which its record is known. */
+static json_t *identity(const struct tare_job_result *r) {
+    return json_pack("{s:s,s:I,s:i,s:s,s:s,s:s,s:s,s:s,s:i,s:s}", "record", "job", "index",
+                     (json_int_t)r->index, "run", r->run, "task", r->task, "engine", r->cell.engine,
+                     "variant", r->cell.variant, "track", r->cell.track, "device", r->cell.device,
+                     "threads", r->cell.threads, "dir", r->dir);
+}
+
+/* The work itself, and its record; an interrupted job has none, and begins anew in a later session:
+ * whatever it left is removed first. */
+static enum tare_status carry_out(struct tare_campaign_state *s, struct tare_job_result *result,
+                                  const char *job_dir, const char *doing, struct tare_err *err) {
     char *program = NULL;
     struct tare_err missing = {0};
     tare_job_progress(s, result, doing, false);
-    enum tare_status status = job_dir ? tare_make_dirs(job_dir, err) : no_memory(err);
+    enum tare_status status = tare_make_empty_dir(job_dir, err);
     if (status == TARE_OK && tare_engine_find(&program, result->cell.engine, &missing) != TARE_OK)
         not_installed(result, &missing);
     else if (status == TARE_OK)
@@ -208,16 +210,36 @@ enum tare_status tare_job_run(struct tare_campaign_state *s, struct tare_job_res
     if (status == TARE_OK && result->outcome.interrupted)
         status = tare_fail(err, TARE_INTERRUPTED, NULL, NULL, "interrupted");
     else if (status == TARE_OK)
-        status = tare_samples_append(s->dir, tare_record_job(result, s->dir), err);
+        status = tare_journal_append(s->journal, tare_record_job(result, s->dir),
+                                     s->campaign->machine, err);
+    free(program);
+    return status;
+}
+
+enum tare_status tare_job_run(struct tare_campaign_state *s, struct tare_job_result *result,
+                              const char *doing, struct tare_err *err) {
+    const json_t *record = NULL;
+    result->index = s->next_index++;
+    struct tare_buf dir = {0};
+    tare_buf_printf(&dir, "jobs/%04zu-%s-%s", result->index, result->cell.engine,
+                    result->cell.track);
+    if (result->run >= 0)
+        tare_buf_printf(&dir, "-r%d", result->run);
+    result->dir = dir.data;
+    char *job_dir = dir.failed ? NULL : tare_path_join(s->dir, dir.data);
+    enum tare_status status =
+        job_dir ? tare_journal_next(&record, s->journal, identity(result), err) : no_memory(err);
+    if (status == TARE_OK)
+        status = record ? tare_job_replay(result, record, s->dir, err)
+                        : carry_out(s, result, job_dir, doing, err);
     /* A runtime that isn't here was never asked for by name: what it would have run is shown as not
      * run. */
     bool absent = result->of && result->outcome.state == TARE_STATE_SKIPPED;
     if (status == TARE_OK && result->outcome.state != TARE_STATE_OK && !absent)
         s->campaign->failed_jobs++;
     s->done += status == TARE_OK && strcmp(result->task, "train") == 0;
-    if (status == TARE_OK)
+    if (status == TARE_OK && !record)
         tare_job_progress(s, result, doing, true);
-    free(program);
     free(job_dir);
     return status;
 }

@@ -1,35 +1,33 @@
-/* supervise.c: starts an engine through tare-launch, listens to its three pipes (events, stderr,
- * the launcher's status) until it ends or its time is up, and keeps what it said. What that is
- * worth is decided in judge.c; where programs are found is find.c. */
+/* supervise.c: listens to an engine until it ends or its time is up, ends it, and keeps what it
+ * said. Its processes and pipes are process.c's; what it is worth is decided in judge.c; where
+ * programs are found is find.c. */
 #include "tare/supervise.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
-#include <poll.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
+#include "lab/process.h"
 #include "tare/buf.h"
 #include "tare/clock.h"
 
-extern char **environ;
+#define MS INT64_C(1000000) /* in ns */
 
-enum { EVENTS, LOG, STATUS, PIPES };
+/* The launcher kills the engine at once when it is asked to; one that hasn't by then is dead, or
+ * may be stopped: so it stays well below the 100 ms in which nothing of an engine may be left. */
+#define LAUNCHER_NS (30 * MS)
+#define LAST_WORDS_NS (100 * MS)  /* for pipes that are still open when everything is killed, */
+#define MOST_WORDS_NS (2000 * MS) /* and for those that somebody even writes to */
+#define ASLEEP_NS (10 * MS)       /* of the machine, above what reading two clocks costs */
 
-/* The child's descriptors: the launcher's status pipe is 3, named on its command line. */
-#define STATUS_FD 3
-#define STATUS_FD_TEXT "3"
+enum stage { RUNNING, ENDING, KILLED };
 
 struct session {
     const struct tare_launch *launch;
     struct tare_outcome *outcome;
-    int fds[PIPES]; /* read ends; −1 once closed */
-    pid_t launcher;
+    struct tare_process *process;
     FILE *log;
     size_t log_bytes;
     char *line; /* TARE_MAX_LINE_BYTES + 1 */
@@ -38,8 +36,15 @@ struct session {
     size_t status_bytes;
     bool rubbish; /* the engine broke the protocol: nothing further is believed */
     bool timed_out;
-    int64_t deadline_ns;
+    enum stage stage;
+    int64_t deadline_ns;   /* of the engine, were tare never suspended */
+    int64_t time_is_up_ns; /* and as it was */
+    int64_t next_ns;       /* when the next stage begins */
+    int64_t asleep_ns;     /* of the machine, when it began */
 };
+
+/* ---- what it says -------------------------------------------------------------------------------
+ */
 
 static void spoil(struct session *s, const char *reason) {
     if (s->rubbish)
@@ -47,7 +52,6 @@ static void spoil(struct session *s, const char *reason) {
     s->rubbish = true;
     s->outcome->state = TARE_STATE_FAILED;
     snprintf(s->outcome->reason, sizeof s->outcome->reason, "%s", reason);
-    kill(s->launcher, SIGTERM);
 }
 
 static void keep_event(struct session *s, const struct tare_event *event) {
@@ -58,6 +62,7 @@ static void keep_event(struct session *s, const struct tare_event *event) {
     }
     if ((o->event_count & (o->event_count - 1)) == 0) { /* grow at powers of two */
         size_t capacity = o->event_count ? o->event_count * 2 : 1;
+        capacity = capacity < TARE_MAX_EVENTS ? capacity : TARE_MAX_EVENTS;
         struct tare_event *grown = realloc(o->events, capacity * sizeof *grown);
         if (!grown) {
             spoil(s, "no memory for its events");
@@ -137,137 +142,91 @@ static void take_status(struct session *s, const char *data, size_t size) {
     s->status[s->status_bytes] = '\0';
 }
 
-/* Reads what there is on one pipe; closes it at its end. */
-static void listen_to(struct session *s, int which) {
-    static char data[65536]; /* one supervisor runs at a time; off the stack */
-    ssize_t got = read(s->fds[which], data, sizeof data);
-    if (got < 0 && (errno == EINTR || errno == EAGAIN))
+static void take(struct session *s, enum tare_stream stream, const char *data, size_t size) {
+    switch (stream) {
+    case TARE_STREAM_EVENTS:
+        take_events(s, data, size);
         return;
-    if (got <= 0) {
-        close(s->fds[which]);
-        s->fds[which] = -1;
+    case TARE_STREAM_LOG:
+        take_log(s, data, size);
+        return;
+    case TARE_STREAM_STATUS:
+        take_status(s, data, size);
+        return;
+    case TARE_STREAM_COUNT:
         return;
     }
-    if (which == EVENTS)
-        take_events(s, data, (size_t)got);
-    else if (which == LOG)
-        take_log(s, data, (size_t)got);
-    else
-        take_status(s, data, (size_t)got);
 }
 
-/* Asks the launcher to end the engine; it has two seconds, then it is killed itself. */
-static void enforce_end(struct session *s, int64_t now_ns) {
-    struct tare_outcome *o = s->outcome;
-    bool stop = s->launch->stop && *s->launch->stop;
-    if (stop && !o->interrupted) {
-        o->interrupted = true;
-        s->deadline_ns = now_ns;
-    }
-    if (now_ns < s->deadline_ns)
+/* ---- until it ends ------------------------------------------------------------------------------
+ */
+
+static bool is_open(const struct session *s) {
+    return tare_process_is_open(s->process, TARE_STREAM_EVENTS) ||
+           tare_process_is_open(s->process, TARE_STREAM_LOG) ||
+           tare_process_is_open(s->process, TARE_STREAM_STATUS);
+}
+
+static void end_engine(struct session *s, int64_t now_ns) {
+    s->stage = ENDING;
+    s->next_ns = now_ns + LAUNCHER_NS;
+    tare_process_end(s->process);
+}
+
+static void kill_engine(struct session *s) {
+    s->stage = KILLED;
+    tare_process_kill(s->process);
+    s->next_ns = tare_now_ns();
+}
+
+/* Ends what must end: an engine whose time is up, that is no longer believed, or that the user no
+ * longer wants; and what is left when the launcher has gone. */
+static void enforce_end(struct session *s) {
+    int64_t now_ns = tare_now_ns();
+    if (s->stage == KILLED)
         return;
-    if (!s->timed_out) {
-        s->timed_out = true;
-        kill(s->launcher, SIGTERM);
-        s->deadline_ns = now_ns + INT64_C(2000000000);
-    } else
-        kill(s->launcher, SIGKILL);
+    if (!tare_process_is_open(s->process, TARE_STREAM_STATUS)) {
+        kill_engine(s);
+        return;
+    }
+    if (s->stage == ENDING) {
+        if (now_ns >= s->next_ns)
+            kill_engine(s);
+        return;
+    }
+    s->time_is_up_ns = s->deadline_ns + tare_process_suspended_ns(s->process);
+    s->next_ns = s->time_is_up_ns;
+    s->timed_out = now_ns >= s->time_is_up_ns;
+    s->outcome->interrupted = s->launch->stop && *s->launch->stop;
+    if (s->timed_out || s->rubbish || s->outcome->interrupted)
+        end_engine(s, now_ns);
 }
 
-/* Until the launcher has reported and every pipe is closed. A pipe that some survivor still holds,
- * and may even write to, must not keep tare waiting: once the status pipe is closed the others have
- * 100 ms. */
+/* What was written before everything was killed is still to be read, however late tare is; a pipe
+ * that somebody out of reach holds, and may even write to, must not keep it waiting. */
+static bool is_over(const struct session *s, bool nothing_there) {
+    if (s->stage != KILLED)
+        return false;
+    return tare_now_ns() >= s->next_ns + (nothing_there ? LAST_WORDS_NS : MOST_WORDS_NS);
+}
+
+/* Until the launcher has reported and every pipe is closed. */
 static void follow(struct session *s) {
-    int64_t give_up_ns = INT64_MAX;
-    while ((s->fds[EVENTS] >= 0 || s->fds[LOG] >= 0 || s->fds[STATUS] >= 0) &&
-           tare_now_ns() < give_up_ns) {
-        struct pollfd polls[PIPES];
-        for (int i = 0; i < PIPES; i++)
-            polls[i] = (struct pollfd){.fd = s->fds[i], .events = POLLIN};
-        int ready = poll(polls, PIPES, 100);
-        for (int i = 0; i < PIPES && ready > 0; i++)
-            if (polls[i].revents)
-                listen_to(s, i);
-        if (s->fds[STATUS] >= 0)
-            enforce_end(s, tare_now_ns());
-        else if (give_up_ns == INT64_MAX)
-            give_up_ns = tare_now_ns() + INT64_C(100000000);
+    ssize_t got = 0;
+    enforce_end(s);
+    while (is_open(s) && !is_over(s, got < 0)) {
+        enum tare_stream stream = TARE_STREAM_COUNT;
+        const char *data = NULL;
+        int64_t until_ns = s->next_ns + (s->stage == KILLED ? LAST_WORDS_NS : 0);
+        got = tare_process_listen(s->process, until_ns, &stream, &data);
+        if (got > 0)
+            take(s, stream, data, (size_t)got);
+        enforce_end(s);
     }
     if (s->line_bytes > 0)
         spoil(s, "its last line is cut off");
-    for (int i = 0; i < PIPES; i++)
-        if (s->fds[i] >= 0)
-            close(s->fds[i]);
-    kill(-s->launcher, SIGKILL); /* the launcher's group: what is left when it was killed itself */
-}
-
-/* ---- starting ----------------------------------------------------------------------------------
- */
-
-static enum tare_status spawn_launcher(struct session *s, const char *launcher, int job_fd,
-                                       const int write_ends[PIPES], struct tare_err *err) {
-    char threads[16];
-    snprintf(threads, sizeof threads, "%d", s->launch->threads);
-    char program[TARE_MAX_PATH];
-    snprintf(program, sizeof program, "%s", s->launch->program);
-    char *command[] = {(char[]){"tare-launch"}, threads, (char[]){STATUS_FD_TEXT}, program, NULL};
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t none;
-    sigemptyset(&none);
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
-    posix_spawn_file_actions_adddup2(&actions, job_fd, STDIN_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, write_ends[EVENTS], STDOUT_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, write_ends[LOG], STDERR_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, write_ends[STATUS], STATUS_FD);
-    /* A process group of its own: the terminal's Ctrl-C reaches tare alone, which then decides. */
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
-    posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    errno = posix_spawn(&s->launcher, launcher, &actions, &attributes, command, environ);
-    enum tare_status status = TARE_OK;
-    if (errno != 0)
-        status = tare_fail_errno(err, launcher, "make", "the launcher cannot be started");
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    return status;
-}
-
-/* Descriptors above the standard ones and above STATUS_FD, so that the dup2s cannot collide. */
-static int lift(int fd) {
-    int lifted = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 10) : -1;
-    if (fd >= 0)
-        close(fd);
-    return lifted;
-}
-
-static enum tare_status start(struct session *s, const char *launcher, struct tare_err *err) {
-    int write_ends[PIPES] = {-1, -1, -1};
-    int job_fd = lift(open(s->launch->job_path, O_RDONLY | O_CLOEXEC));
-    enum tare_status status = TARE_OK;
-    if (job_fd < 0)
-        status = tare_fail_errno(err, s->launch->job_path, NULL, "the job cannot be read");
-    for (int i = 0; i < PIPES && status == TARE_OK; i++) {
-        int ends[2];
-        if (pipe2(ends, O_CLOEXEC) != 0)
-            status = tare_fail_errno(err, NULL, NULL, "no pipe to the engine");
-        else {
-            s->fds[i] = lift(ends[0]);
-            write_ends[i] = lift(ends[1]);
-        }
-    }
-    if (status == TARE_OK)
-        status = spawn_launcher(s, launcher, job_fd, write_ends, err);
-    for (int i = 0; i < PIPES; i++) {
-        if (write_ends[i] >= 0)
-            close(write_ends[i]);
-        if (status != TARE_OK && s->fds[i] >= 0)
-            close(s->fds[i]);
-    }
-    if (job_fd >= 0)
-        close(job_fd);
-    return status;
+    s->outcome->suspended =
+        tare_process_suspended_ns(s->process) > 0 || tare_asleep_ns() - s->asleep_ns > ASLEEP_NS;
 }
 
 /* ---- the end -----------------------------------------------------------------------------------
@@ -327,7 +286,7 @@ static void conclude(struct session *s) {
     o->state = TARE_STATE_FAILED;
     if (o->interrupted)
         snprintf(o->reason, sizeof o->reason, "interrupted");
-    else if ((o->timed_out = s->timed_out))
+    else if ((o->timed_out = s->timed_out && !(ended && end_ns < s->time_is_up_ns)))
         snprintf(o->reason, sizeof o->reason, "not done within %g s (--timeout)",
                  s->launch->timeout_s);
     else if (own_reason(o))
@@ -347,11 +306,10 @@ static void conclude(struct session *s) {
 enum tare_status tare_supervise(struct tare_outcome *outcome, const struct tare_launch *launch,
                                 struct tare_err *err) {
     *outcome = (struct tare_outcome){.state = TARE_STATE_FAILED};
-    struct session s = {.launch = launch, .outcome = outcome, .fds = {-1, -1, -1}};
-    char *launcher = NULL;
-    enum tare_status status = tare_helper_find(&launcher, "tare-launch", err);
+    struct session s = {.launch = launch, .outcome = outcome, .asleep_ns = tare_asleep_ns()};
+    enum tare_status status = TARE_OK;
     s.line = malloc(TARE_MAX_LINE_BYTES + 1);
-    if (status == TARE_OK && !s.line)
+    if (!s.line)
         status = tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory to listen to an engine");
     if (status == TARE_OK && !(s.log = fopen(launch->log_path, "we")))
         status = tare_fail_errno(err, launch->log_path, "is the folder writable?",
@@ -359,11 +317,10 @@ enum tare_status tare_supervise(struct tare_outcome *outcome, const struct tare_
     double timeout_s = fmin(launch->timeout_s, TARE_MAX_TIMEOUT_S); /* more doesn't fit in ns */
     s.deadline_ns = tare_now_ns() + (int64_t)(timeout_s * 1e9);
     if (status == TARE_OK)
-        status = start(&s, launcher, err);
+        status = tare_process_start(&s.process, launch, err);
     if (status == TARE_OK) {
         follow(&s);
-        while (waitpid(s.launcher, NULL, 0) < 0 && errno == EINTR)
-            continue;
+        tare_process_close(s.process);
         conclude(&s);
     }
     if (s.log && s.outcome->log_bytes_dropped > 0)
@@ -371,7 +328,6 @@ enum tare_status tare_supervise(struct tare_outcome *outcome, const struct tare_
     if (s.log)
         fclose(s.log);
     free(s.line);
-    free(launcher);
     return status;
 }
 
