@@ -25,6 +25,35 @@ bool tare_link(char link[TARE_LINK_BYTES + 1], const char *previous, const char 
     return !chained.failed;
 }
 
+bool tare_chain_take(struct tare_chain *chain, bool *sound, const char *line, size_t size) {
+    static const char key[] = TARE_LINK_KEY, end[] = TARE_LINK_END;
+    bool long_enough = size >= TARE_LINK_TAIL_BYTES, has_link = false;
+    size_t text_size = long_enough ? size - TARE_LINK_TAIL_BYTES : size;
+    struct tare_chain now = {0};
+    if (long_enough) {
+        const char *tail = line + text_size, *digits = tail + sizeof key - 1;
+        has_link = memcmp(tail, key, sizeof key - 1) == 0 &&
+                   memcmp(digits + TARE_LINK_BYTES, end, sizeof end - 1) == 0;
+        memcpy(now.stated, digits, TARE_LINK_BYTES);
+    }
+    if (!tare_link(now.fitting, chain->stated, line, text_size))
+        return false;
+    bool fits = memcmp(now.stated, now.fitting, TARE_LINK_BYTES) == 0;
+    bool one_link = memcmp(chain->stated, chain->fitting, TARE_LINK_BYTES) == 0;
+    if (!fits && !one_link) {
+        if (!tare_link(now.fitting, chain->fitting, line, text_size))
+            return false;
+        fits = memcmp(now.stated, now.fitting, TARE_LINK_BYTES) == 0;
+    }
+    *sound = has_link && fits;
+    *chain = now;
+    return true;
+}
+
+bool tare_is_chained(const char *text, size_t size) {
+    return memmem(text, size, TARE_LINK_KEY, sizeof TARE_LINK_KEY - 1) != NULL;
+}
+
 void tare_provenance_program(char sha256[65], const char *path) {
     if (tare_sha256_file(sha256, path, NULL) != TARE_OK)
         sha256[0] = '\0';
