@@ -212,6 +212,16 @@ quick:
 	@$(MAKE) --no-print-directory -s -j$$(nproc) BUILD=build/san SAN="$(SAN_FLAGS)" CFLAGS="-O1 -g" test-programs
 	@tests/run.sh quick
 
+# ---- torture ----------------------------------------------------------------------------------
+TORTURE_PROGRAMS := $(patsubst tests/torture/%.c,$(BUILD)/torture/%,$(filter-out %.so.c,$(wildcard tests/torture/*.c)))
+$(BUILD)/torture/%: $(BUILD)/obj/tests/torture/%.o $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	$(Q)$(LINK) $^ $(LDLIBS) -o $@
+.PHONY: torture-programs
+torture-programs: $(PROGRAMS) $(TORTURE_PROGRAMS)
+
+# ---- fuzzing, benchmarks ----------------------------------------------------------------------
 SECONDS ?= 60
 fuzz:
 	@scripts/packages.sh --check build test
