@@ -17,7 +17,7 @@
 
 /* The launcher kills the engine at once when it is asked to; one that hasn't by then is dead, or
  * may be stopped: so it stays well below the 100 ms in which nothing of an engine may be left. */
-#define LAUNCHER_NS (30 * MS)
+#define LAUNCHER_NS (20 * MS)
 #define LAST_WORDS_NS (100 * MS)  /* for pipes that are still open when everything is killed, */
 #define MOST_WORDS_NS (2000 * MS) /* and for those that somebody even writes to */
 #define ASLEEP_NS (10 * MS)       /* of the machine, above what reading two clocks costs */
