@@ -251,6 +251,13 @@ $(BUILD)/torture/%: $(BUILD)/obj/tests/torture/%.o $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) -o $@
+# The simulated laboratory: its world is linked before the library's clock, processes, search for
+# engines and certificates.
+SIM_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/sim/*.c))
+$(BUILD)/torture/laboratory: $(BUILD)/obj/tests/torture/laboratory.o $(SIM_OBJS) $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	$(Q)$(LINK) $^ $(LDLIBS) -o $@
 .PHONY: torture torture-long torture-programs
 torture-programs: $(PROGRAMS) $(TORTURE) $(BAD_ENGINES)
 torture torture-long:

@@ -51,11 +51,6 @@ void tare_dataset_free(struct tare_dataset *set);
 enum tare_status tare_idx_parse(struct tare_array *array, const void *bytes, size_t size,
                                 const char *name, struct tare_err *err);
 
-/* Inflates a .gz held in memory; more than max_bytes decoded is an error. */
-struct tare_buf;
-enum tare_status tare_gunzip(struct tare_buf *out, const void *bytes, size_t size, size_t max_bytes,
-                             const char *name, struct tare_err *err);
-
 /* Reads an image pair of any supported kind by path: IDX or .npy, .gz or not. Images come back
  * uint8 (n, …), labels int32 (n). */
 enum tare_status tare_images_read(struct tare_array *images, const char *path,

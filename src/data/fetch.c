@@ -193,20 +193,25 @@ static enum tare_status attempt(struct transfer *t, bool *again, struct tare_err
     return status;
 }
 
-static enum tare_status check_sha256(const char *file, const char *sha256, const char *url,
+static enum tare_status check_sha256(const char *path, const char *sha256, const char *url,
                                      struct tare_err *err) {
-    struct tare_buf decoded = {0};
-    char found[65];
-    enum tare_status status = tare_read_decoded(&decoded, file, err);
+    struct tare_decoded file;
+    enum tare_status status = tare_decoded_open(&file, path, err);
     if (status != TARE_OK)
         return status;
-    tare_sha256_hex(found, decoded.data, decoded.size);
-    if (strcmp(found, sha256) != 0)
+    status = tare_decoded_count(&file, TARE_MAX_ARRAY_BYTES, err);
+    if (status == TARE_OK && file.bytes > TARE_MAX_ARRAY_BYTES)
+        status = tare_fail(err, TARE_DATA, url, "use another mirror",
+                           "what was received decompresses to more than %zu MiB",
+                           TARE_MAX_ARRAY_BYTES >> 20);
+    if (status == TARE_OK)
+        status = tare_decoded_pass(&file, NULL, NULL, err);
+    if (status == TARE_OK && strcmp(file.sha256, sha256) != 0)
         status = tare_fail(err, TARE_DATA, url, "use another mirror",
                            "wrong checksum: the %zu bytes received (uncompressed) have SHA-256 "
                            "%.16s…, not %.16s…",
-                           decoded.size, found, sha256);
-    tare_buf_free(&decoded);
+                           file.bytes, file.sha256, sha256);
+    tare_decoded_close(&file);
     return status;
 }
 

@@ -12,8 +12,10 @@
  * memory. */
 json_t *tare_provenance_files(const char *dir, const char *folder);
 
-/* Of one program; "" when it can't be read. tare's own is /proc/self/exe. */
+/* Of one program; "" when it can't be read. */
 void tare_provenance_program(char sha256[65], const char *path);
+/* Of this one. */
+const char *tare_provenance_self(void);
 
 /* Calls visit with every entry in dir/folder and below that isn't a folder, in the order of their
  * names; path is relative to dir. A folder that isn't there is an empty one. Stops at the first
@@ -35,5 +37,20 @@ enum tare_status tare_folder_visit(const char *dir, const char *folder,
 
 /* false without memory. previous: TARE_LINK_BYTES digits, or "". */
 bool tare_link(char link[TARE_LINK_BYTES + 1], const char *previous, const char *text, size_t size);
+
+/* What is known of a chain after some of its lines; all zeros before the first. */
+struct tare_chain {
+    char stated[TARE_LINK_BYTES + 1];  /* the link that stands in the last line */
+    char fitting[TARE_LINK_BYTES + 1]; /* the one that would fit it */
+};
+
+/* Takes the next line, without its newline, and says whether it is sound: whether its link fits it
+ * behind either link of the line before. Both count, because of a changed line either the text or
+ * the link is still what it was; so the line after it is sound, and one fault is found once. false
+ * without memory. */
+bool tare_chain_take(struct tare_chain *chain, bool *sound, const char *line, size_t size);
+
+/* Whether any line of a samples.jsonl has a link: those of older versions have none. */
+bool tare_is_chained(const char *text, size_t size);
 
 #endif
