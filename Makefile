@@ -269,7 +269,7 @@ $(BUILD)/torture/laboratory: $(BUILD)/obj/tests/torture/laboratory.o $(SIM_OBJS)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) -o $@
 .PHONY: torture torture-long torture-programs
-torture-programs: $(PROGRAMS) $(TORTURE)
+torture-programs: $(PROGRAMS) $(TORTURE) $(BAD_ENGINES)
 torture torture-long:
 	@scripts/packages.sh --check build test
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all torture-programs

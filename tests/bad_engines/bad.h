@@ -42,6 +42,7 @@
     X(sleeper, "stops itself") \
     X(stopper, "stops its launcher and hangs") \
     X(killer, "kills its launcher, outlives it and leaves a process in another session") \
+    X(fugitive, "is such an escapee, and has killed its launcher before") \
     X(greedy, "uses more CPUs than it was allowed") \
     X(skipper, "says that the machine lacks something") \
     X(failer, "says that it failed") \

@@ -63,7 +63,7 @@ static void run_for_ever(bool in_new_sessions) {
     }
 }
 
-/* Its death would be that of its launcher too, but for the first line. */
+/* Its launcher's death would be its own, but for the first line. */
 static void kill_launcher(void) {
     prctl(PR_SET_PDEATHSIG, 0);
     leave_orphan();
@@ -72,7 +72,13 @@ static void kill_launcher(void) {
     hang();
 }
 
-bool misbehave_with_processes(enum behaviour what) {
+static void flee(void) {
+    prctl(PR_SET_PDEATHSIG, 0);
+    run_for_ever(true);
+    kill(getppid(), SIGKILL);
+}
+
+static bool misbehave(enum behaviour what) {
     switch (what) {
     case DO_stubborn:
         ignore_everything();
@@ -103,7 +109,18 @@ bool misbehave_with_processes(enum behaviour what) {
     case DO_killer:
         kill_launcher();
         return true;
+    case DO_fugitive:
+        flee();
+        return true;
     default:
         return false;
     }
+}
+
+/* With TEST_ENGINE_HANGS in its environment none of these ends by itself. */
+bool misbehave_with_processes(enum behaviour what) {
+    bool mine = misbehave(what);
+    if (mine && getenv("TEST_ENGINE_HANGS"))
+        hang();
+    return mine;
 }
