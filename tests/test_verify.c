@@ -269,11 +269,12 @@ static void a_changed_line_is_named_alone(void **state) {
 static char *make_chain(struct tare_buf *text, size_t begin[LINES + 1]) {
     char *folder = tare_path_join(dir, "chain"), *path = tare_path_join(dir, "chain/samples.jsonl");
     assert_int_equal(tare_make_dirs(folder, NULL), TARE_OK);
-    unlink(path);
-    for (int i = 0; i < LINES - 1; i++)
-        assert_int_equal(
-            tare_samples_append(folder, json_pack("{s:s,s:i}", "record", "x", "i", i), NULL),
-            TARE_OK);
+    for (int i = 0; i < LINES - 1; i++) {
+        json_t *record = json_pack("{s:s,s:i}", "record", "x", "i", i);
+        assert_int_equal(i ? tare_samples_append(folder, record, NULL)
+                           : tare_samples_begin(folder, record, NULL),
+                         TARE_OK);
+    }
     assert_int_equal(tare_samples_append(folder, tare_record_end(true), NULL), TARE_OK);
     assert_int_equal(tare_file_read(text, path, 1 << 20, NULL), TARE_OK);
     begin[0] = 0;
@@ -369,11 +370,8 @@ static void hostile_records_are_findings(void **state) {
     struct found found;
     assert_int_equal(tare_make_dirs(folder, NULL), TARE_OK);
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-        char *samples = tare_path_join(folder, "samples.jsonl");
-        unlink(samples);
-        free(samples);
         json_t *record = json_pack("{s:s,s:{s:s}}", "record", "run", "files", paths[i], "00");
-        assert_int_equal(tare_samples_append(folder, record, NULL), TARE_OK);
+        assert_int_equal(tare_samples_begin(folder, record, NULL), TARE_OK);
         assert_int_equal(tare_samples_append(folder, tare_record_end(true), NULL), TARE_OK);
         found = (struct found){0};
         struct tare_verify v = {.dir = folder, .found = remember, .context = &found};
@@ -384,12 +382,9 @@ static void hostile_records_are_findings(void **state) {
     const char *const odd[] = {"\"files\":3", "\"files\":[\"a\"]", "\"files\":{\"a\":3}",
                                "\"a\":1"};
     for (size_t i = 0; i < 4; i++) {
-        char *samples = tare_path_join(folder, "samples.jsonl");
-        unlink(samples);
-        free(samples);
         char text[64];
         snprintf(text, sizeof text, "{%s}", odd[i]);
-        assert_int_equal(tare_samples_append(folder, json_loads(text, 0, NULL), NULL), TARE_OK);
+        assert_int_equal(tare_samples_begin(folder, json_loads(text, 0, NULL), NULL), TARE_OK);
         assert_int_equal(tare_samples_append(folder, tare_record_end(true), NULL), TARE_OK);
         struct tare_verify v = {.dir = folder};
         assert_int_equal(tare_verify_folder(&v, NULL), TARE_OK);
