@@ -212,15 +212,6 @@ quick:
 	@$(MAKE) --no-print-directory -s -j$$(nproc) BUILD=build/san SAN="$(SAN_FLAGS)" CFLAGS="-O1 -g" test-programs
 	@tests/run.sh quick
 
-# ---- torture ----------------------------------------------------------------------------------
-TORTURE_PROGRAMS := $(patsubst tests/torture/%.c,$(BUILD)/torture/%,$(filter-out %.so.c,$(wildcard tests/torture/*.c)))
-$(BUILD)/torture/%: $(BUILD)/obj/tests/torture/%.o $(LIB)
-	@mkdir -p $(@D)
-	@echo "  LINK $@"
-	$(Q)$(LINK) $^ $(LDLIBS) -o $@
-.PHONY: torture-programs
-torture-programs: $(PROGRAMS) $(TORTURE_PROGRAMS)
-
 # ---- fuzzing, benchmarks ----------------------------------------------------------------------
 SECONDS ?= 60
 fuzz:
@@ -261,6 +252,7 @@ $(BUILD)/torture/%: $(BUILD)/obj/tests/torture/%.o $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) -o $@
+$(BUILD)/obj/tests/torture/%.o: CPPFLAGS += -Itests
 # The simulated laboratory: its world is linked before the library's clock, processes, search for
 # engines and certificates.
 SIM_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/sim/*.c))
