@@ -299,6 +299,7 @@ static void verify_bytes(struct found *found, const char *folder, const char *by
     free(path);
 }
 
+/* In its line and in no other; a bit that makes a newline, in both halves of its line. */
 static void every_bit_of_the_samples_is_found(void **state) {
     (void)state;
     struct tare_buf text = {0};
@@ -313,8 +314,10 @@ static void every_bit_of_the_samples_is_found(void **state) {
         for (int bit = 0; bit < 8; bit++) {
             text.data[i] ^= (char)(1 << bit);
             verify_bytes(&found, folder, text.data, text.size);
-            if (!has(&found, TARE_FINDING_CHANGED, name))
-                fail_msg("bit %d of byte %zu, in line %zu, is not found", bit, i, line + 1);
+            if (!has(&found, TARE_FINDING_CHANGED, name) ||
+                found.count != (text.data[i] == '\n' ? 2 : 1))
+                fail_msg("bit %d of byte %zu, in line %zu: %zu findings", bit, i, line + 1,
+                         found.count);
             text.data[i] ^= (char)(1 << bit);
         }
     }
@@ -336,10 +339,16 @@ static void every_line_is_missed_or_found_again(void **state) {
         tare_buf_append(&dropped, after, rest);
         tare_buf_append(&doubled, text.data, begin[i + 1]);
         tare_buf_append(&doubled, line, text.size - begin[i]);
+        char name[40];
+        snprintf(name, sizeof name, "samples.jsonl:%zu", i + 1);
         verify_bytes(&found, folder, dropped.data, dropped.size);
-        assert_true(found.count > 0);
+        if (i + 1 < LINES) /* the next one in its place */
+            assert_only(&found, TARE_FINDING_CHANGED, name);
+        else
+            assert_only(&found, TARE_FINDING_MISSING, "samples.jsonl");
+        snprintf(name, sizeof name, "samples.jsonl:%zu", i + 2);
         verify_bytes(&found, folder, doubled.data, doubled.size);
-        assert_true(found.count > 0);
+        assert_only(&found, TARE_FINDING_CHANGED, name);
         if (i + 1 < LINES) {
             size_t next = begin[i + 2] - begin[i + 1];
             tare_buf_append(&swapped, text.data, begin[i]);
@@ -348,7 +357,8 @@ static void every_line_is_missed_or_found_again(void **state) {
             tare_buf_append(&swapped, after + next, rest - next);
             assert_int_equal(swapped.size, text.size);
             verify_bytes(&found, folder, swapped.data, swapped.size);
-            assert_true(found.count > 0);
+            assert_true(has(&found, TARE_FINDING_CHANGED, name)); /* both, and what is behind */
+            assert_int_equal(found.count, i + 2 < LINES ? 3 : 2);
         }
         /* cut off in the middle, as by a crash; of the first line nothing would be left to tell */
         verify_bytes(&found, folder, text.data, begin[i] + size / 2 + (i == 0 ? size : 0));
