@@ -20,6 +20,19 @@
 #define KERAS_NPZ "keras/datasets/mnist.npz"
 #define SPARE_BYTES ((size_t)16 << 20) /* left on the disk for everybody else */
 
+const char *tare_dataset_file(size_t i) {
+    static const char *const files[] = {"train_images.npy",
+                                        "train_labels.npy",
+                                        "test_images.npy",
+                                        "test_labels.npy",
+                                        TORCH_RAW "/train-images-idx3-ubyte",
+                                        TORCH_RAW "/train-labels-idx1-ubyte",
+                                        TORCH_RAW "/t10k-images-idx3-ubyte",
+                                        TORCH_RAW "/t10k-labels-idx1-ubyte",
+                                        KERAS_NPZ};
+    return i < sizeof files / sizeof *files ? files[i] : NULL;
+}
+
 /* The frameworks' MNIST loaders know one byte per label. */
 static bool fits_a_byte(const struct tare_dataset *set) {
     return set->classes <= 256;
@@ -215,6 +228,17 @@ static void remove_tree(const char *dir) {
     nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* Engines only read these; an accident should not get further than the attempt. */
+static void protect(const char *dir) {
+    const char *name;
+    for (size_t i = 0; (name = tare_dataset_file(i)); i++) {
+        char *path = tare_path_join(dir, name);
+        if (path != NULL)
+            chmod(path, 0444); /* where it isn't possible, it is as it was */
+        free(path);
+    }
+}
+
 /* Puts the finished temporary folder in place, unless another process was first. */
 static enum tare_status put_in_place(const char *temporary, const char *final,
                                      const struct tare_dataset *set, struct tare_err *err) {
@@ -248,6 +272,7 @@ static enum tare_status make(const char *parent, const char *final, const struct
                                  "a folder for the prepared data cannot be made");
     } else {
         status = write_all(temporary, set, err);
+        protect(temporary);
         if (status == TARE_OK)
             status = put_in_place(temporary, final, set, err);
         else

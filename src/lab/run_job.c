@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lab/campaign.h"
+#include "lab/inputs.h"
 #include "lab/provenance.h"
 #include "tare/buf.h"
 #include "tare/clock.h"
@@ -175,7 +176,7 @@ static enum tare_status launch(struct tare_campaign_state *s, struct tare_job_re
                               .threads = result->cell.threads,
                               .timeout_s = c->plan->timeout_s,
                               .stop = c->stop};
-    return tare_launch_job(&result->outcome, &how, &job, err);
+    return tare_inputs_launch(&result->outcome, &how, &job, s, job_dir, result->run, err);
 }
 
 static bool is_done(const struct tare_job_result *result) {
@@ -202,6 +203,8 @@ static enum tare_status carry_out(struct tare_campaign_state *s, struct tare_job
         not_installed(result, &missing);
     else if (status == TARE_OK)
         status = launch(s, result, program, job_dir, err);
+    if (status == TARE_OK && is_done(result))
+        tare_own_files(result, job_dir);
     bool answers = strcmp(result->task, "warmup") != 0 && strcmp(result->task, "cold") != 0;
     if (status == TARE_OK && answers && is_done(result))
         grade(s, result, job_dir);
