@@ -23,7 +23,7 @@ CC ?= cc
 CFLAGS ?= -O2 -g
 prefix ?= /usr/local
 libexecdir ?= $(prefix)/libexec
-PKGS = jansson zlib libpng libzip nettle libcurl
+PKGS = jansson zlib libpng nettle libcurl
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
        -Wvla -Werror=switch -Werror=implicit-function-declaration
 STD = -std=c17 -D_GNU_SOURCE -ffp-contract=off
@@ -180,7 +180,7 @@ compare:
 
 # ---- tests ------------------------------------------------------------------------------------
 SAN_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-TEST_LIBS = $$(pkg-config --libs cmocka libmicrohttpd)
+TEST_LIBS = $$(pkg-config --libs cmocka libmicrohttpd libzip)
 $(BUILD)/test_%: $(BUILD)/obj/tests/test_%.o $(LIB)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) $(TEST_LIBS) -o $@

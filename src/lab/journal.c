@@ -43,7 +43,7 @@ static enum tare_status lock_folder(struct tare_journal **out, const char *dir,
     if (!j->dir)
         return tare_fail_errno(err, dir, "name a results folder",
                                "the results folder cannot be used");
-    j->lock_fd = open(j->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    j->lock_fd = (int)TEMP_FAILURE_RETRY(open(j->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (j->lock_fd < 0)
         return tare_fail_errno(err, dir, "name a results folder", "cannot be opened");
     if (flock(j->lock_fd, LOCK_EX | LOCK_NB) == 0)
