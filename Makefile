@@ -53,8 +53,8 @@ PY_ENGINES := keras pytorch jax
 PROGRAMS := $(BUILD)/tare $(BUILD)/tare-launch $(C_ENGINE_PROGRAMS)
 TEST_NAMES := $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
 TEST_PROGRAMS := $(TEST_NAMES:%=$(BUILD)/test_%)
-# One program, many names: tests/bad_engines/bad.c does what the name it is called by says.
-BAD_NAMES := $(shell sed -n 's/^    X.\([a-z_]*\),.*/\1/p' tests/bad_engines/bad.c 2>/dev/null)
+# One program, many names: tests/bad_engines does what the name it is called by says.
+BAD_NAMES := $(shell sed -n 's/^    X.\([a-z_]*\),.*/\1/p' tests/bad_engines/bad.h 2>/dev/null)
 BAD_ENGINES := $(BAD_NAMES:%=$(BUILD)/bad_engines/tare-engine-%)
 # The same for engines that do other work than they were asked for.
 FAULTY_NAMES := $(shell sed -n 's/^    X.\([a-z_]*\),.*/\1/p' tests/faulty_engines/faulty.c 2>/dev/null)
@@ -185,7 +185,7 @@ TEST_LIBS = $$(pkg-config --libs cmocka libmicrohttpd)
 $(BUILD)/test_%: $(BUILD)/obj/tests/test_%.o $(LIB)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) $(TEST_LIBS) -o $@
-$(BUILD)/bad_engines/bad: $(BUILD)/obj/tests/bad_engines/bad.o $(LIB)
+$(BUILD)/bad_engines/bad: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bad_engines/*.c)) $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) -lpthread -o $@
@@ -213,6 +213,16 @@ quick:
 	@$(MAKE) --no-print-directory -s -j$$(nproc) BUILD=build/san SAN="$(SAN_FLAGS)" CFLAGS="-O1 -g" test-programs
 	@tests/run.sh quick
 
+# ---- torture ----------------------------------------------------------------------------------
+TORTURE_PROGRAMS := $(patsubst tests/torture/%.c,$(BUILD)/torture/%,$(filter-out %.so.c,$(wildcard tests/torture/*.c)))
+$(BUILD)/torture/%: $(BUILD)/obj/tests/torture/%.o $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	$(Q)$(LINK) $^ $(LDLIBS) -o $@
+.PHONY: torture-programs
+torture-programs: $(PROGRAMS) $(TORTURE_PROGRAMS)
+
+# ---- fuzzing, benchmarks ----------------------------------------------------------------------
 SECONDS ?= 60
 fuzz:
 	@scripts/packages.sh --check build test
@@ -255,8 +265,15 @@ $(BUILD)/torture/%: $(BUILD)/obj/tests/torture/%.o $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) -o $@
+# The simulated laboratory: its world is linked before the library's clock, processes, search for
+# engines and certificates.
+SIM_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/sim/*.c))
+$(BUILD)/torture/laboratory: $(BUILD)/obj/tests/torture/laboratory.o $(SIM_OBJS) $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	$(Q)$(LINK) $^ $(LDLIBS) -o $@
 .PHONY: torture torture-long torture-programs
-torture-programs: $(PROGRAMS) $(TORTURE)
+torture-programs: $(PROGRAMS) $(TORTURE) $(BAD_ENGINES)
 torture torture-long:
 	@scripts/packages.sh --check build test
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all torture-programs

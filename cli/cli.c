@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
-#include <jansson.h>
 #include <math.h>
 #include <sched.h>
 #include <stdint.h>
@@ -14,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "tare/buf.h"
 #include "tare/stats.h"
 #include "tare/words.h"
@@ -272,11 +272,15 @@ enum tare_status cli_check_training(size_t epochs, size_t batch, struct tare_err
     return TARE_OK;
 }
 
-void cli_print_json(struct json_t *object) {
-    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
-    puts(text ? text : "null");
-    free(text);
+enum tare_status cli_print_json(struct json_t *object, struct tare_err *err) {
+    char *text = tare_json_dump(object, JSON_COMPACT | JSON_PRESERVE_ORDER);
     json_decref(object);
+    if (!text)
+        return tare_fail(err, TARE_MEMORY, "--json", "names and paths in UTF-8",
+                         "no memory for it, or a name is not UTF-8");
+    puts(text);
+    free(text);
+    return TARE_OK;
 }
 
 static const char *const setup_lines[] = {

@@ -99,9 +99,10 @@ enum tare_status cli_read_size(size_t *height, size_t *width, const char *text,
 /* Bounds that every command which trains has in common. */
 enum tare_status cli_check_training(size_t epochs, size_t batch, struct tare_err *err);
 
-/* Prints a jansson object as one line on stdout, and releases it. */
+/* Prints a jansson object as one line on stdout, and releases it. NULL, what jansson gives for want
+ * of memory and for a text that isn't UTF-8, is an error. */
 struct json_t;
-void cli_print_json(struct json_t *object);
+enum tare_status cli_print_json(struct json_t *object, struct tare_err *err);
 
 /* A fraction in per cent with its Wilson interval: "97.53 % (97.21 … 97.82)". out holds 64. */
 void cli_percent(char *out, size_t correct, size_t total);

@@ -27,21 +27,21 @@ static void print_classes(const struct tare_dataset *set) {
     printf("\n");
 }
 
-static void print_set(const struct tare_dataset *set, bool json) {
-    if (json) {
-        cli_print_json(json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:b}", "name", set->name, "title",
-                                 set->title, "sha256", set->sha256, "train",
-                                 (json_int_t)set->train_images.shape[0], "test",
-                                 (json_int_t)set->test_images.shape[0], "classes",
-                                 (json_int_t)set->classes, "standin", (int)set->standin));
-        return;
-    }
+static enum tare_status print_set(const struct tare_dataset *set, bool json, struct tare_err *err) {
+    if (json)
+        return cli_print_json(json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:b}", "name", set->name, "title",
+                                        set->title, "sha256", set->sha256, "train",
+                                        (json_int_t)set->train_images.shape[0], "test",
+                                        (json_int_t)set->test_images.shape[0], "classes",
+                                        (json_int_t)set->classes, "standin", (int)set->standin),
+                              err);
     printf("%-10s %s\n%-10s %s\n", "data set", set->title, "from", set->source);
     print_shape("training", &set->train_images);
     print_shape("test", &set->test_images);
     printf("%-10s %zu\n", "classes", set->classes);
     print_classes(set);
     printf("%-10s %s\n%-10s %s\n", "licence", set->licence, "sha256", set->sha256);
+    return TARE_OK;
 }
 
 static enum tare_status check_name(const char *name, struct tare_err *err) {
@@ -78,7 +78,7 @@ static int run(int argc, char **argv, const struct cli_command *command) {
         status = tare_dataset_load(&set, &where, &err);
     cli_progress_end();
     if (status == TARE_OK)
-        print_set(&set, json);
+        status = print_set(&set, json, &err);
     tare_dataset_free(&set);
     return status == TARE_OK ? 0 : cli_fail(&err);
 }

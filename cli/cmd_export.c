@@ -190,25 +190,30 @@ static bool is_same(const struct export *x) {
     return x->parity.ratio <= TARE_PARITY_LIMIT && x->parity.changed_answers == 0;
 }
 
+static json_t *number(double value) {
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
 static json_t *parity_json(const struct export *x) {
     if (x->no_check)
         return json_pack("{s:s}", "state", "not asked for");
     if (!x->checked)
         return json_pack("{s:s,s:s,s:s}", "state", "unchecked", "reason", x->unchecked.what, "fix",
                          x->unchecked.hint);
-    json_t *ratio = json_real(x->parity.ratio), *largest = json_real(x->parity.max_abs_diff);
     return json_pack("{s:s,s:s,s:s,s:s,s:I,s:o,s:f,s:o,s:I}", "state", is_same(x) ? "ok" : "over",
                      "engine", x->answer.engine, "version", x->answer.outcome.version, "dataset",
                      x->set.name, "images", (json_int_t)x->set.test_images.shape[0], "ratio",
-                     ratio ? ratio : json_null(), "limit", TARE_PARITY_LIMIT, "max_abs_diff",
-                     largest ? largest : json_null(), "changed_answers",
+                     number(x->parity.ratio), "limit", TARE_PARITY_LIMIT, "max_abs_diff",
+                     number(x->parity.max_abs_diff), "changed_answers",
                      (json_int_t)x->parity.changed_answers);
 }
 
-static void print_json(const struct export *x) {
-    cli_print_json(json_pack("{s:s,s:s,s:I,s:f,s:o}", "out", x->out, "format",
-                             tare_export_format_name(x->format), "bytes", (json_int_t)x->bytes,
-                             "export_s", x->seconds, "parity", parity_json(x)));
+static enum tare_status print_json(const struct export *x, struct tare_err *err) {
+    return cli_print_json(json_pack("{s:s,s:s,s:I,s:f,s:o}", "out", x->out, "format",
+                                    tare_export_format_name(x->format), "bytes",
+                                    (json_int_t)x->bytes, "export_s", x->seconds, "parity",
+                                    parity_json(x)),
+                          err);
 }
 
 static void print_parity(struct export *x) {
@@ -240,8 +245,9 @@ static enum tare_status export(struct export *x, struct tare_err *err) {
     fflush(stdout);
     if (!x->no_check) status = check_parity(x, err);
     if (status != TARE_OK) return status;
-    if (x->json) print_json(x);
+    if (x->json) status = print_json(x, err);
     else if (!x->no_check) print_parity(x);
+    if (status != TARE_OK) return status;
     if (x->checked &&
         !is_same(x)) return tare_fail(err, TARE_FAILED, x->out, "a report of this is welcome",
                                       "does not compute what its weights say; the file is kept");

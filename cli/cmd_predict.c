@@ -109,7 +109,8 @@ static void softmax(double *probability, const float *row, size_t classes) {
         probability[c] /= sum;
 }
 
-static void print_row(const char *image, const double *probability, size_t classes, bool json) {
+static enum tare_status print_row(const char *image, const double *probability, size_t classes,
+                                  bool json, struct tare_err *err) {
     size_t best = 0, second = classes > 1 ? 1 : 0;
     for (size_t c = 1; c < classes; c++)
         if (probability[c] > probability[best])
@@ -119,15 +120,15 @@ static void print_row(const char *image, const double *probability, size_t class
     for (size_t c = 0; c < classes; c++)
         if (c != best && probability[c] > probability[second])
             second = c;
-    if (json) {
-        cli_print_json(json_pack("{s:s,s:I,s:f}", "image", image, "answer", (json_int_t)best,
-                                 "probability", probability[best]));
-        return;
-    }
+    if (json)
+        return cli_print_json(json_pack("{s:s,s:I,s:f}", "image", image, "answer", (json_int_t)best,
+                                        "probability", probability[best]),
+                              err);
     printf("%s: %zu (%.1f %%)", image, best, 100 * probability[best]);
     if (probability[second] >= 0.01)
         printf(", or %zu (%.1f %%)", second, 100 * probability[second]);
     printf("\n");
+    return TARE_OK;
 }
 
 static enum tare_status print_answers(const struct prediction *p, bool json, struct tare_err *err) {
@@ -137,15 +138,16 @@ static enum tare_status print_answers(const struct prediction *p, bool json, str
         return tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory for the answers");
     const float *rows = p->logits.data;
     bool is_done = gives_probabilities(rows, p->image_count, classes);
-    for (size_t i = 0; i < p->image_count; i++) {
+    enum tare_status status = TARE_OK;
+    for (size_t i = 0; i < p->image_count && status == TARE_OK; i++) {
         if (!is_done)
             softmax(probability, rows + i * classes, classes);
         for (size_t c = 0; is_done && c < classes; c++)
             probability[c] = (double)rows[i * classes + c];
-        print_row(p->images[i], probability, classes, json);
+        status = print_row(p->images[i], probability, classes, json, err);
     }
     free(probability);
-    return TARE_OK;
+    return status;
 }
 
 static enum tare_status predict(struct prediction *p, bool json, struct tare_err *err) {

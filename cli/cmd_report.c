@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "tare/buf.h"
@@ -46,14 +47,19 @@ static void warn_of_misfits(const struct tare_summary *summary, const char *form
                 summary->misfit_count == 1 ? "it" : "them");
 }
 
-/* The three files again; but a report of samples that were changed replaces none. */
-static void renew(const char *dir, const struct tare_summary *summary) {
-    struct tare_err err = {0};
-    if (summary->misfit_count > 0)
-        tare_fail(&err, TARE_DATA, "samples.jsonl", NULL, "was changed");
-    if (summary->misfit_count > 0 || tare_report_write_all(dir, summary, &err) != TARE_OK)
-        fprintf(stderr, "tare: warning: report.md, .json and .csv were not renewed: %s: %s\n",
-                err.where, err.what);
+/* The three files again. A report of samples that were changed replaces none; and somebody else's
+ * folder, or one on a read-only disk, can be looked at all the same. */
+static enum tare_status renew(const char *dir, const struct tare_summary *summary,
+                              struct tare_err *err) {
+    bool changed = summary->misfit_count > 0;
+    enum tare_status status = changed
+                                  ? tare_fail(err, TARE_DATA, "samples.jsonl", NULL, "was changed")
+                                  : tare_report_write_all(dir, summary, err);
+    if (status == TARE_OK || (!changed && access(dir, W_OK) == 0))
+        return status;
+    fprintf(stderr, "tare: warning: report.md, .json and .csv were not renewed: %s: %s\n",
+            err->where, err->what);
+    return TARE_OK;
 }
 
 static enum tare_status report(const char *dir, const char *format, bool salvage,
@@ -76,7 +82,7 @@ static enum tare_status report(const char *dir, const char *format, bool salvage
         warn_of_misfits(&summary, format);
     }
     if (status == TARE_OK && !format && !salvage) /* without --format the files are made again */
-        renew(dir, &summary);
+        status = renew(dir, &summary, err);
     tare_buf_free(&out);
     tare_summary_free(&summary);
     free(path);

@@ -136,25 +136,25 @@ static enum tare_status keep_weights(struct training *t, struct tare_err *err) {
     return status;
 }
 
-static void print_result(const struct training *t) {
+static enum tare_status print_result(const struct training *t, struct tare_err *err) {
     double train_s = (double)(tare_outcome_phase_ns(&t->outcome, "first_step") +
                               tare_outcome_phase_ns(&t->outcome, "train")) *
                      1e-9;
     char accuracy[64];
     cli_percent(accuracy, t->grade.correct, t->grade.total);
-    if (t->options->json) {
-        cli_print_json(json_pack("{s:s,s:s,s:f,s:I,s:I,s:s}", "engine", t->options->engine,
-                                 "dataset", t->set->name, "train_s", train_s, "correct",
-                                 (json_int_t)t->grade.correct, "total", (json_int_t)t->grade.total,
-                                 "out", t->options->out));
-        return;
-    }
+    if (t->options->json)
+        return cli_print_json(json_pack("{s:s,s:s,s:f,s:I,s:I,s:s}", "engine", t->options->engine,
+                                        "dataset", t->set->name, "train_s", train_s, "correct",
+                                        (json_int_t)t->grade.correct, "total",
+                                        (json_int_t)t->grade.total, "out", t->options->out),
+                              err);
     printf("%s, %s: %zu epoch%s in %.2f s; accuracy %s of %zu test images, 95 %% interval\n"
            "written to %s\n",
            t->set->title, t->options->engine, t->options->epochs,
            t->options->epochs == 1 ? "" : "s", train_s, accuracy, t->grade.total, t->options->out);
     if (t->outcome.state == TARE_STATE_VOID)
         fprintf(stderr, "tare: warning: the time is void: %s\n", t->outcome.reason);
+    return TARE_OK;
 }
 
 static enum tare_status train(const struct options *o, struct tare_err *err) {
@@ -188,7 +188,7 @@ static enum tare_status train(const struct options *o, struct tare_err *err) {
     if (status == TARE_OK)
         status = keep_weights(&t, err);
     if (status == TARE_OK)
-        print_result(&t);
+        status = print_result(&t, err);
     if (t.dir)
         cli_remove_dir(t.dir);
     tare_outcome_free(&t.outcome);

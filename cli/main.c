@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "tare/version.h"
@@ -65,8 +66,36 @@ static int run(int argc, char **argv) {
     return unknown_command(argv[1]);
 }
 
+/* stdio gives a text up when a signal interrupts its write; these streams take it up again. They
+ * stay what they were where there is no memory for others. */
+static ssize_t write_through(void *context, const char *data, size_t size) {
+    size_t done = 0;
+    while (done < size) {
+        ssize_t put = TEMP_FAILURE_RETRY(write(*(const int *)context, data + done, size - done));
+        if (put < 0)
+            return 0; /* by fopencookie's rules an error, and errno says which */
+        done += (size_t)put;
+    }
+    return (ssize_t)size;
+}
+
+static void harden_streams(void) {
+    static int fds[2] = {STDOUT_FILENO, STDERR_FILENO};
+    const cookie_io_functions_t how = {.write = write_through};
+    FILE *out = fopencookie(&fds[0], "w", how), *err = fopencookie(&fds[1], "w", how);
+    if (out) {
+        setvbuf(out, NULL, isatty(STDOUT_FILENO) ? _IOLBF : _IOFBF, BUFSIZ);
+        stdout = out;
+    }
+    if (err) {
+        setvbuf(err, NULL, _IONBF, 0);
+        stderr = err;
+    }
+}
+
 /* What was printed must have arrived: a full disk behind "> file" is an error, not a success. */
 int main(int argc, char **argv) {
+    harden_streams();
     signal(SIGPIPE, SIG_IGN); /* a reader that has left is seen below, after everything is tidied */
     int code = run(argc, argv);
     errno = 0;

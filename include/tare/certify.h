@@ -101,6 +101,7 @@ struct tare_certify_request {
 };
 
 const char *tare_checkpoint_text(enum tare_checkpoint checkpoint);
+size_t tare_checkpoint_step(enum tare_checkpoint checkpoint); /* training steps done by then */
 const char *tare_certificate_state_name(enum tare_certificate_state state);
 
 /* Runs the three jobs and judges them. The first call for a data set, model, batch, learning rate

@@ -5,6 +5,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,35 +16,50 @@
 #include <unistd.h>
 
 #define ROOM 4096 /* children looked at in one go; the rest in the next */
+#define WIDTH 256 /* of each of those, and */
+#define DEPTH 8   /* generations below it */
+/* In one go: on a busy machine whoever sleeps waits long for its turn, and what forks does not. */
+#define PASSES 64
 
 static bool is_number(const char *text) {
     return isdigit((unsigned char)text[0]) != 0;
 }
 
-/* Adds the children of one thread; false when the kernel has no such list. */
-static bool add_listed(pid_t *pids, int room, int *count, const char *thread) {
-    char path[300];
-    int pid;
-    snprintf(path, sizeof path, "/proc/self/task/%s/children", thread);
-    FILE *list = fopen(path, "re");
-    if (!list)
-        return false;
-    while (*count < room && fscanf(list, "%d", &pid) == 1)
-        pids[(*count)++] = (pid_t)pid;
-    fclose(list);
-    return true;
+/* Reads a list of the kernel's, "12 345 6 "; how many numbers, or −1 where there is no such list.
+ * In few system calls: what is listed may be about to fork. */
+static int read_list(pid_t *pids, int room, const char *path) {
+    char text[4096];
+    int fd = open(path, O_RDONLY | O_CLOEXEC), count = 0;
+    long pid = 0;
+    if (fd < 0)
+        return -1;
+    for (ssize_t size; count < room && (size = read(fd, text, sizeof text)) > 0;)
+        for (ssize_t i = 0; i < size && count < room; i++) {
+            if (isdigit((unsigned char)text[i]))
+                pid = pid * 10 + (text[i] - '0');
+            else if (pid > 0) {
+                pids[count++] = (pid_t)pid;
+                pid = 0;
+            }
+        }
+    close(fd);
+    return count;
 }
 
 int tare_children(pid_t *pids, int room) {
     DIR *threads = opendir("/proc/self/task");
-    int count = 0;
-    bool listed = threads != NULL;
-    for (struct dirent *entry; listed && (entry = readdir(threads));)
-        if (is_number(entry->d_name))
-            listed = add_listed(pids, room, &count, entry->d_name);
+    int count = 0, more = threads ? 0 : -1;
+    for (struct dirent *entry; more >= 0 && (entry = readdir(threads));) {
+        char path[300];
+        if (!is_number(entry->d_name))
+            continue;
+        snprintf(path, sizeof path, "/proc/self/task/%s/children", entry->d_name);
+        more = read_list(pids + count, room - count, path);
+        count += more > 0 ? more : 0;
+    }
     if (threads)
         closedir(threads);
-    return listed ? count : tare_children_by_parent(pids, room);
+    return more >= 0 ? count : tare_children_by_parent(pids, room);
 }
 
 /* /proc/PID/stat is "PID (NAME) STATE PPID …", and the name may hold anything. */
@@ -72,13 +88,26 @@ int tare_children_by_parent(pid_t *pids, int room) {
 }
 
 /* The kernel kills a group at once, also one whose processes fork faster than they can be listed.
- * Only a group that cannot have anybody else in it: the child's own, or one in another session,
- * which some child must have made. */
-static void kill_child(pid_t pid) {
-    pid_t group = getpgid(pid), session = getsid(pid);
-    if (group > 1 && group != getpgrp() && (group == pid || (session > 0 && session != getsid(0))))
-        kill(-group, SIGKILL);
+ * Only a group that cannot have anybody else in it: the one that pid leads, or one in another
+ * session, which a process of its family must have made. */
+static void kill_with_group(pid_t pid) {
+    kill(-pid, SIGKILL);
     kill(pid, SIGKILL);
+    pid_t group = getpgid(pid), session = getsid(pid);
+    if (group > 1 && group != pid && session > 0 && session != getsid(0))
+        kill(-group, SIGKILL);
+}
+
+/* With those below it, the last first: a process that forks and ends has a child already when it
+ * becomes somebody else's, and that one would be gone on when its parent is found. */
+static void kill_tree(pid_t pid, int depth) {
+    pid_t below[WIDTH];
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", (long)pid, (long)pid);
+    int count = depth < DEPTH ? read_list(below, WIDTH, path) : 0;
+    for (int i = 0; i < count; i++)
+        kill_tree(below[i], depth + 1);
+    kill_with_group(pid);
 }
 
 static bool is_one_of(pid_t pid, const pid_t *pids, int count) {
@@ -90,12 +119,13 @@ static bool is_one_of(pid_t pid, const pid_t *pids, int count) {
 
 int tare_children_end(const pid_t *spared, int spared_count) {
     static pid_t pids[ROOM];
-    const struct timespec moment = {.tv_nsec = 200000};
-    for (int reaped = 0;;) {
-        int count = tare_children(pids, ROOM), left = 0, before = reaped;
+    const struct timespec moment = {.tv_nsec = 100000};
+    int reaped = 0;
+    for (unsigned pass = 1;; pass++) {
+        int count = tare_children(pids, ROOM), left = 0;
         for (int i = 0; i < count; i++)
             if (!is_one_of(pids[i], spared, spared_count)) {
-                kill_child(pids[i]);
+                kill_tree(pids[i], 0);
                 left++;
             }
         for (int i = 0; i < count; i++)
@@ -103,7 +133,7 @@ int tare_children_end(const pid_t *spared, int spared_count) {
                 reaped += waitpid(pids[i], NULL, WNOHANG) == pids[i];
         if (left == 0)
             return reaped;
-        if (reaped == before)
+        if (pass % PASSES == 0)
             nanosleep(&moment, NULL); /* the dying need the processor too */
     }
 }

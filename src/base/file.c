@@ -14,7 +14,7 @@
  * where a file belongs would hold tare for ever. */
 int tare_file_open(const char *path, struct tare_err *err) {
     struct stat info;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (fd < 0) {
         tare_fail_errno(err, path, "check the path and its permissions", "cannot be opened");
         return -1;
@@ -34,9 +34,7 @@ enum tare_status tare_file_read(struct tare_buf *buf, const char *path, size_t m
     enum tare_status status = TARE_OK;
     char chunk[65536];
     for (;;) {
-        ssize_t got = read(fd, chunk, sizeof chunk);
-        if (got < 0 && errno == EINTR)
-            continue;
+        ssize_t got = TEMP_FAILURE_RETRY(read(fd, chunk, sizeof chunk));
         if (got < 0)
             status = tare_fail_errno(err, path, NULL, "cannot be read");
         if (got <= 0)
@@ -60,9 +58,7 @@ enum tare_status tare_file_read(struct tare_buf *buf, const char *path, size_t m
 
 static bool write_all(int fd, const char *data, size_t size) {
     while (size > 0) {
-        ssize_t put = write(fd, data, size);
-        if (put < 0 && errno == EINTR)
-            continue;
+        ssize_t put = TEMP_FAILURE_RETRY(write(fd, data, size));
         if (put < 0)
             return false;
         data += put;
@@ -71,19 +67,39 @@ static bool write_all(int fd, const char *data, size_t size) {
     return true;
 }
 
+/* A new name is only there for good when its folder is on the disk too. Some file systems can't be
+ * asked for that, and a folder may be one to write in but not to read: then it's left to them.
+ * path is cut to its folder. */
+static bool sync_folder(char *path) {
+    char *slash = strrchr(path, '/');
+    if (slash)
+        slash[slash == path] = '\0';
+    int fd = (int)TEMP_FAILURE_RETRY(open(slash ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (fd < 0)
+        return errno == EACCES;
+    bool good = TEMP_FAILURE_RETRY(fsync(fd)) == 0 || errno == EINVAL || errno == ENOTSUP;
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return good;
+}
+
 enum tare_status tare_file_write(const char *path, const void *data, size_t size,
                                  struct tare_err *err) {
     static const char hint[] = "is the folder writable, and is there disk space?";
     struct tare_buf temporary = {0};
     tare_buf_printf(&temporary, "%s.tmp%ld", path, (long)getpid());
-    if (temporary.failed)
+    if (temporary.failed) {
+        tare_buf_free(&temporary);
         return tare_fail(err, TARE_MEMORY, path, NULL, "no memory to write the file");
-    int fd = open(temporary.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    }
+    int fd = (int)TEMP_FAILURE_RETRY(
+        open(temporary.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
     enum tare_status status = TARE_OK;
     if (fd < 0)
         status = tare_fail_errno(err, path, hint, "cannot be created");
     else {
-        if (!write_all(fd, data, size) || fsync(fd) != 0)
+        if (!write_all(fd, data, size) || TEMP_FAILURE_RETRY(fsync(fd)) != 0)
             status = tare_fail_errno(err, path, hint, "cannot be written");
         if (close(fd) != 0 && status == TARE_OK)
             status = tare_fail_errno(err, path, hint, "cannot be written");
@@ -91,6 +107,8 @@ enum tare_status tare_file_write(const char *path, const void *data, size_t size
             status = tare_fail_errno(err, path, hint, "cannot be put in place");
         if (status != TARE_OK)
             unlink(temporary.data);
+        else if (!sync_folder(temporary.data))
+            status = tare_fail_errno(err, path, hint, "is written, but may not stay");
     }
     tare_buf_free(&temporary);
     return status;
@@ -166,18 +184,19 @@ void tare_sha256_hex(char out[65], const void *data, size_t size) {
 }
 
 enum tare_status tare_sha256_file(char out[65], const char *path, struct tare_err *err) {
-    FILE *file = fopen(path, "rbe");
-    if (!file)
-        return tare_fail_errno(err, path, "check the path and its permissions", "cannot be opened");
+    int fd = tare_file_open(path, err);
+    if (fd < 0)
+        return TARE_IO;
     struct sha256_ctx context;
     sha256_init(&context);
     uint8_t chunk[65536];
-    for (size_t got; (got = fread(chunk, 1, sizeof chunk, file)) > 0;)
-        sha256_update(&context, got, chunk);
+    ssize_t got;
+    while ((got = TEMP_FAILURE_RETRY(read(fd, chunk, sizeof chunk))) > 0)
+        sha256_update(&context, (size_t)got, chunk);
     enum tare_status status = TARE_OK;
-    if (ferror(file))
+    if (got < 0)
         status = tare_fail_errno(err, path, NULL, "cannot be read");
-    fclose(file);
+    close(fd);
     hex(out, &context);
     return status;
 }

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/fail_at.h"
-#include "base/json_text.h"
+#include "base/json.h"
 #include "tare/buf.h"
 
 #define ANEW "make the file anew; this one is damaged or was not written as safetensors"
@@ -215,7 +215,10 @@ static enum tare_status parse_header(json_t **header, const char *text, size_t l
     json_error_t problem;
     if (length == 0 || text[0] != '{')
         return tare_fail_at(err, from->name, 8, ANEW, "the header is not a JSON object");
-    *header = tare_json_parse(text, length, &problem);
+    enum tare_status status;
+    *header = tare_json_load(text, length, &problem, &status);
+    if (status == TARE_MEMORY)
+        return tare_fail(err, TARE_MEMORY, from->name, NULL, "no memory to read it");
     if (*header == NULL)
         return tare_fail_at(err, from->name, 8 + (size_t)problem.position, ANEW,
                             "the header is not JSON: %s", problem.text);
@@ -339,13 +342,16 @@ enum tare_status tare_safetensors_bytes(struct tare_buf *out, const struct tare_
     for (size_t i = 0; i < tensors->count; i++)
         ordered[i] = &tensors->tensors[i];
     qsort(ordered, tensors->count, sizeof *ordered, by_width);
+    const size_t lost = tare_json_lost();
     json_t *header = make_header(tensors, ordered);
-    char *text = header == NULL ? NULL : json_dumps(header, JSON_COMPACT | JSON_SORT_KEYS);
+    char *text = tare_json_dump(header, JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(header);
     enum tare_status status = TARE_OK;
     const size_t text_bytes = text == NULL ? 0 : strlen(text);
     const size_t padded_bytes = (text_bytes + 7) / 8 * 8;
-    if (text == NULL) {
+    if (tare_json_lost() != lost) {
+        status = tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory to write the tensors");
+    } else if (text == NULL) {
         status = tare_fail(err, TARE_DATA, NULL, "use valid UTF-8",
                            "a tensor's name or a metadata text cannot be written as JSON");
     } else if (padded_bytes > TARE_MAX_SAFETENSORS_HEADER) {

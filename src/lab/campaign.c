@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "lab/campaign.h"
 #include "lab/provenance.h"
 #include "tare/buf.h"
@@ -90,6 +91,7 @@ static json_t *certificate_identity(const struct tare_cell *cell) {
 
 /* The certificate's record as it stands after the first epoch. */
 static json_t *epoch_record(const json_t *before, const struct tare_certificate *certificate) {
+    const size_t lost = tare_json_lost();
     json_t *record = json_deep_copy(before);
     json_object_del(record, "files");
     json_object_del(record, "chain");
@@ -99,7 +101,7 @@ static json_t *epoch_record(const json_t *before, const struct tare_certificate 
                             json_string(tare_certificate_state_name(certificate->state))) == 0 &&
         json_object_set_new(record, "reason", json_string(certificate->reason)) == 0;
     if (good)
-        return record;
+        return tare_json_whole(record, lost);
     json_decref(record);
     return NULL;
 }

@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "lab/record.h"
 #include "tare/buf.h"
 #include "tare/summary.h" /* TARE_MAX_SAMPLES_BYTES */
@@ -72,7 +73,10 @@ enum tare_status tare_journal_begin(struct tare_journal **journal,
 static enum tare_status take_line(struct tare_journal *j, const char *text, size_t size,
                                   size_t line, struct tare_err *err) {
     json_error_t error;
-    json_t *record = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    enum tare_status read;
+    json_t *record = tare_json_load(text, size, &error, &read);
+    if (read == TARE_MEMORY)
+        return no_memory(err, j->dir);
     if (!record)
         return tare_fail(err, TARE_DATA, j->dir, "tare verify",
                          "line %zu of samples.jsonl is no JSON: %s", line, error.text);

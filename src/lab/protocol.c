@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json_text.h"
+#include "base/json.h"
 
 static const char *const event_names[] = {
 #define X(id, name) name,
@@ -89,25 +89,24 @@ static bool get_number(double *out, const json_t *object, const char *key) {
 }
 
 /* Parses one line into an object, or says at which byte it stops being JSON. */
-static json_t *parse_object(const char *line, size_t size, const char *what, struct tare_err *err) {
-    if (size > TARE_MAX_LINE_BYTES) {
-        tare_fail(err, TARE_DATA, what, NULL, "a line of %zu bytes; at most %d are allowed", size,
-                  TARE_MAX_LINE_BYTES);
-        return NULL;
-    }
+static enum tare_status parse_object(json_t **object, const char *line, size_t size,
+                                     const char *what, struct tare_err *err) {
+    *object = NULL;
+    if (size > TARE_MAX_LINE_BYTES)
+        return tare_fail(err, TARE_DATA, what, NULL, "a line of %zu bytes; at most %d are allowed",
+                         size, TARE_MAX_LINE_BYTES);
     json_error_t where;
-    json_t *object = tare_json_parse(line, size, &where);
-    if (!object) {
-        tare_fail(err, TARE_DATA, what, NULL, "not a line of JSON: %s (byte %d)", where.text,
-                  where.position);
-        return NULL;
-    }
-    if (!json_is_object(object)) {
-        tare_fail(err, TARE_DATA, what, NULL, "a JSON value that is not an object");
-        json_decref(object);
-        return NULL;
-    }
-    return object;
+    enum tare_status status = TARE_OK;
+    *object = tare_json_load(line, size, &where, &status);
+    if (status == TARE_MEMORY)
+        return tare_fail(err, TARE_MEMORY, what, NULL, "no memory to read it");
+    if (status != TARE_OK)
+        return tare_fail(err, TARE_DATA, what, NULL, "not a line of JSON: %s (byte %d)", where.text,
+                         where.position);
+    if (json_is_object(*object))
+        return TARE_OK;
+    json_decref(*object);
+    return tare_fail(err, TARE_DATA, what, NULL, "a JSON value that is not an object");
 }
 
 /* ---- events ------------------------------------------------------------------------------------
@@ -162,10 +161,10 @@ static bool read_event(struct tare_event *e, const json_t *o) {
 enum tare_status tare_event_parse(struct tare_event *event, const char *line, size_t size,
                                   struct tare_err *err) {
     *event = (struct tare_event){.kind = TARE_EVENT_UNKNOWN};
-    json_t *object = parse_object(line, size, "event", err);
-    if (!object)
-        return TARE_DATA;
-    enum tare_status status = TARE_OK;
+    json_t *object = NULL;
+    enum tare_status status = parse_object(&object, line, size, "event", err);
+    if (status != TARE_OK)
+        return status;
     const char *name = json_string_value(json_object_get(object, "event"));
     if (!name)
         status = tare_fail(err, TARE_DATA, "event", NULL, "an object without an \"event\" name");
@@ -221,6 +220,7 @@ static json_t *list_of(const size_t *values, size_t count) {
 }
 
 enum tare_status tare_job_text(char **line, const struct tare_job *job, struct tare_err *err) {
+    const size_t lost = tare_json_lost();
     json_t *object = json_object();
     json_t *optimizer = json_object();
     int bad = !object || !optimizer;
@@ -243,19 +243,23 @@ enum tare_status tare_job_text(char **line, const struct tare_job *job, struct t
     bad |= json_object_set_new(object, "first_apart", json_boolean(job->first_apart));
     bad |= json_object_set_new(object, "dump_at", list_of(job->dump_at, job->dump_count));
     bad |= json_object_set_new(object, "batches", list_of(job->batches, job->batch_count));
-    char *text = bad ? NULL : json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    char *text = bad ? NULL : tare_json_dump(object, JSON_COMPACT | JSON_PRESERVE_ORDER);
     json_decref(optimizer);
     json_decref(object);
-    size_t size = text ? strlen(text) : 0;
+    const size_t size = text ? strlen(text) : 0;
     *line = text ? malloc(size + 2) : NULL;
     if (*line) {
         memcpy(*line, text, size);
         memcpy(*line + size, "\n", 2);
     }
+    const bool no_memory = text || tare_json_lost() != lost;
     free(text);
-    if (!*line)
-        return tare_fail(err, TARE_MEMORY, "job", NULL, "the job cannot be written as JSON");
-    return TARE_OK;
+    if (*line)
+        return TARE_OK;
+    if (no_memory)
+        return tare_fail(err, TARE_MEMORY, "job", NULL, "no memory to write the job");
+    return tare_fail(err, TARE_DATA, "job", "names and paths in UTF-8",
+                     "the job cannot be written as JSON");
 }
 
 static bool read_dumps(struct tare_job *job, const json_t *o) {
@@ -316,10 +320,10 @@ static bool read_job(struct tare_job *job, const json_t *o) {
 enum tare_status tare_job_parse(struct tare_job *job, const char *line, size_t size,
                                 struct tare_err *err) {
     tare_job_defaults(job);
-    json_t *object = parse_object(line, size, "job", err);
-    if (!object)
-        return TARE_DATA;
-    enum tare_status status = TARE_OK;
+    json_t *object = NULL;
+    enum tare_status status = parse_object(&object, line, size, "job", err);
+    if (status != TARE_OK)
+        return status;
     if (!read_job(job, object))
         status = tare_fail(err, TARE_DATA, "job", "see doc/protocol.md",
                            "a key has the wrong type, or a text is too long");

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/json.h"
 #include "tare/buf.h"
 
 #define MAX_DEPTH 16 /* of folders in a job's folder: more is a loop or no results folder */
@@ -27,24 +28,26 @@ bool tare_link(char link[TARE_LINK_BYTES + 1], const char *previous, const char 
 
 bool tare_chain_take(struct tare_chain *chain, bool *sound, const char *line, size_t size) {
     static const char key[] = TARE_LINK_KEY, end[] = TARE_LINK_END;
-    bool long_enough = size >= TARE_LINK_TAIL_BYTES, has_link = false;
+    bool long_enough = size >= TARE_LINK_TAIL_BYTES, has_link = false, fits = false;
     size_t text_size = long_enough ? size - TARE_LINK_TAIL_BYTES : size;
     struct tare_chain now = {0};
+    char *stated = now.links[0], fitting[TARE_LINK_BYTES + 1];
     if (long_enough) {
         const char *tail = line + text_size, *digits = tail + sizeof key - 1;
         has_link = memcmp(tail, key, sizeof key - 1) == 0 &&
                    memcmp(digits + TARE_LINK_BYTES, end, sizeof end - 1) == 0;
-        memcpy(now.stated, digits, TARE_LINK_BYTES);
+        memcpy(stated, digits, TARE_LINK_BYTES);
     }
-    if (!tare_link(now.fitting, chain->stated, line, text_size))
-        return false;
-    bool fits = memcmp(now.stated, now.fitting, TARE_LINK_BYTES) == 0;
-    bool one_link = memcmp(chain->stated, chain->fitting, TARE_LINK_BYTES) == 0;
-    if (!fits && !one_link) {
-        if (!tare_link(now.fitting, chain->fitting, line, text_size))
+    for (size_t i = 0; i < TARE_CHAIN_LINKS && !fits; i++) {
+        bool new = i == 0 || memcmp(chain->links[i], chain->links[i - 1], TARE_LINK_BYTES) != 0;
+        if (new && !tare_link(fitting, chain->links[i], line, text_size))
             return false;
-        fits = memcmp(now.stated, now.fitting, TARE_LINK_BYTES) == 0;
+        fits = memcmp(stated, fitting, TARE_LINK_BYTES) == 0;
+        if (i + 1 < TARE_CHAIN_LINKS)
+            memcpy(now.links[i + 1], fitting, sizeof fitting);
     }
+    for (size_t i = 1; i < TARE_CHAIN_LINKS && fits; i++)
+        memcpy(now.links[i], stated, TARE_LINK_BYTES);
     *sound = has_link && fits;
     *chain = now;
     return true;
@@ -57,6 +60,14 @@ bool tare_is_chained(const char *text, size_t size) {
 void tare_provenance_program(char sha256[65], const char *path) {
     if (tare_sha256_file(sha256, path, NULL) != TARE_OK)
         sha256[0] = '\0';
+}
+
+/* The program that runs doesn't change while it does. */
+const char *tare_provenance_self(void) {
+    static char sha256[65];
+    if (!sha256[0])
+        tare_provenance_program(sha256, "/proc/self/exe");
+    return sha256;
 }
 
 /* ---- files -------------------------------------------------------------------------------------
@@ -137,19 +148,24 @@ struct recording {
 
 static enum tare_status record_file(void *context, const char *path, bool is_file,
                                     struct tare_err *err) {
-    (void)err;
     struct recording *r = context;
     char sha256[65];
-    char *whole = is_file ? tare_path_join(r->dir, path) : NULL;
-    if (whole && tare_sha256_file(sha256, whole, NULL) == TARE_OK)
+    if (!is_file)
+        return TARE_OK;
+    char *whole = tare_path_join(r->dir, path);
+    if (!whole)
+        return tare_fail(err, TARE_MEMORY, path, NULL, "no memory for a path");
+    if (tare_sha256_file(sha256, whole, NULL) == TARE_OK)
         json_object_set_new(r->files, path, json_string(sha256));
     free(whole);
     return TARE_OK;
 }
 
 json_t *tare_provenance_files(const char *dir, const char *folder) {
+    const size_t lost = tare_json_lost();
     struct recording r = {.dir = dir, .files = json_object()};
-    if (r.files)
-        tare_folder_visit(dir, folder, record_file, &r, NULL);
-    return r.files;
+    if (r.files && tare_folder_visit(dir, folder, record_file, &r, NULL) != TARE_MEMORY)
+        return tare_json_whole(r.files, lost);
+    json_decref(r.files);
+    return NULL;
 }

@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
+
 #define FORMAT "tare-samples/1"
 #define TEXTS_BYTES ((size_t)16 << 10) /* texts are short and many: so many bytes at a time */
 
@@ -321,7 +323,10 @@ static enum tare_status parse_line(struct tare_samples *samples, bool *torn, con
                                    size_t size, size_t line, bool newline, bool last,
                                    const char *name, struct tare_err *err) {
     json_error_t error = {.text = "it has no newline at its end", .position = (int)size};
-    json_t *json = newline ? json_loadb(text, size, JSON_REJECT_DUPLICATES, &error) : NULL;
+    enum tare_status read = TARE_DATA;
+    json_t *json = newline ? tare_json_load(text, size, &error, &read) : NULL;
+    if (read == TARE_MEMORY)
+        return tare_fail(err, TARE_MEMORY, name, NULL, "no memory for line %zu", line);
     *torn = json == NULL && last && line > 1;
     if (json == NULL)
         return *torn ? TARE_OK : bad_line(err, name, line, &error);

@@ -7,15 +7,16 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/json.h"
 #include "lab/provenance.h"
 #include "tare/buf.h"
 #include "tare/clock.h"
 #include "tare/environment.h"
 #include "tare/version.h"
 
+/* A failure leaves a gap, which tare_json_whole finds when the record is done. */
 static void set(json_t *object, const char *key, json_t *value) {
-    json_object_set_new(object, key,
-                        value); /* a failure leaves a gap that samples_append reports */
+    json_object_set_new(object, key, value);
 }
 
 static json_t *count(size_t value) {
@@ -101,29 +102,34 @@ static json_t *environments_record(void) {
 }
 
 json_t *tare_record_experiment(const struct tare_campaign *campaign) {
-    char created[21], sha256[65];
+    char created[21];
+    const size_t lost = tare_json_lost();
     tare_utc_text(created);
-    tare_provenance_program(sha256, "/proc/self/exe");
-    return json_pack("{s:s,s:s,s:s,s:{s:s,s:s,s:o},s:o,s:o,s:o,s:o}", "record", "experiment",
-                     "format", "tare-samples/1", "created", created, "tare", "version",
-                     TARE_VERSION, "sha256", sha256, "bytes", count(file_bytes("/proc/self/exe")),
-                     "dataset", dataset_record(campaign->dataset), "machine",
-                     machine_record(campaign->machine), "environments", environments_record(),
-                     "plan", plan_record(campaign->plan));
+    json_t *record =
+        json_pack("{s:s,s:s,s:s,s:{s:s,s:s,s:o},s:o,s:o,s:o,s:o}", "record", "experiment", "format",
+                  "tare-samples/1", "created", created, "tare", "version", TARE_VERSION, "sha256",
+                  tare_provenance_self(), "bytes", count(file_bytes("/proc/self/exe")), "dataset",
+                  dataset_record(campaign->dataset), "machine", machine_record(campaign->machine),
+                  "environments", environments_record(), "plan", plan_record(campaign->plan));
+    return tare_json_whole(record, lost);
 }
 
 json_t *tare_record_run(size_t run, const char *results_dir) {
     char folder[40];
+    const size_t lost = tare_json_lost();
     snprintf(folder, sizeof folder, "runs/%zu", run);
-    return json_pack("{s:s,s:o,s:o}", "record", "run", "run", count(run), "files",
-                     tare_provenance_files(results_dir, folder));
+    json_t *record = json_pack("{s:s,s:o,s:o}", "record", "run", "run", count(run), "files",
+                               tare_provenance_files(results_dir, folder));
+    return tare_json_whole(record, lost);
 }
 
 json_t *tare_record_resume(const struct tare_machine *machine) {
     char created[21];
+    const size_t lost = tare_json_lost();
     tare_utc_text(created);
-    return json_pack("{s:s,s:s,s:o}", "record", "resume", "created", created, "machine",
-                     machine_record(machine));
+    return tare_json_whole(json_pack("{s:s,s:s,s:o}", "record", "resume", "created", created,
+                                     "machine", machine_record(machine)),
+                           lost);
 }
 
 json_t *tare_record_end(bool complete) {
@@ -289,6 +295,7 @@ static json_t *right_record(const struct tare_job_result *result) {
 
 json_t *tare_record_job(const struct tare_job_result *result, const char *results_dir) {
     const struct tare_outcome *o = &result->outcome;
+    const size_t lost = tare_json_lost();
     json_t *record = json_pack(
         "{s:s,s:I,s:i,s:s,s:s,s:s,s:s,s:s,s:i,s:I}", "record", "job", "index",
         (json_int_t)result->index, "run", result->run, "task", result->task, "engine",
@@ -327,6 +334,11 @@ json_t *tare_record_job(const struct tare_job_result *result, const char *result
     if (result->of)
         add_source(record, result);
     set(record, "program_sha256", text(result->program_sha256));
-    set(record, "files", tare_provenance_files(results_dir, result->dir));
-    return record;
+    json_t *files = tare_provenance_files(results_dir, result->dir);
+    if (!files) {
+        json_decref(record);
+        return NULL;
+    }
+    set(record, "files", files);
+    return tare_json_whole(record, lost);
 }

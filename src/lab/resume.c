@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "lab/journal.h"
 #include "lab/provenance.h"
 #include "lab/read_samples.h"
@@ -58,7 +59,7 @@ static enum tare_status take_plan(struct tare_resume *r, const struct tare_sampl
 }
 
 static enum tare_status read_plan(struct tare_resume *r, struct tare_err *err) {
-    char *line = json_dumps(r->journal->experiment, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    char *line = tare_json_dump(r->journal->experiment, JSON_COMPACT | JSON_PRESERVE_ORDER);
     struct tare_buf text = {0};
     if (line)
         tare_buf_printf(&text, "%s\n", line);
@@ -101,11 +102,9 @@ bool tare_resume_is_complete(const struct tare_resume *resume) {
 /* ---- is it still the same experiment? ----------------------------------------------------------
  */
 
-static enum tare_status check_program(const char *name, const char *path, const char *recorded,
+static enum tare_status check_program(const char *name, const char *sha256, const char *recorded,
                                       struct tare_err *err) {
-    char sha256[65];
-    tare_provenance_program(sha256, path);
-    if (strcmp(sha256, recorded) == 0)
+    if (recorded && strcmp(sha256, recorded) == 0)
         return TARE_OK;
     return tare_fail(err, TARE_DATA, name, "measure anew: a table must not mix two programs",
                      "is another program than the one that was measured before");
@@ -123,9 +122,12 @@ static enum tare_status check_engines(const struct tare_journal *j, struct tare_
         char *program = NULL;
         if (!engine || !recorded || !recorded[0] || json_object_get(seen, engine))
             continue;
+        char sha256[65];
         status = tare_engine_find(&program, engine, err);
-        if (status == TARE_OK)
-            status = check_program(engine, program, recorded, err);
+        if (status == TARE_OK) {
+            tare_provenance_program(sha256, program);
+            status = check_program(engine, sha256, recorded, err);
+        }
         free(program);
         if (status == TARE_OK && json_object_set_new(seen, engine, json_true()) != 0)
             status = tare_fail(err, TARE_MEMORY, j->dir, NULL, "no memory for the engines");
@@ -147,7 +149,6 @@ enum tare_status tare_resume_check(const struct tare_resume *resume,
         return tare_fail(err, TARE_DATA, resume->journal->dir,
                          "go on where it began: a table must not mix two machines",
                          "was measured on another machine: %s, not %s", resume->cpu, machine->cpu);
-    enum tare_status status =
-        check_program("tare", "/proc/self/exe", tare_sha256 ? tare_sha256 : "", err);
+    enum tare_status status = check_program("tare", tare_provenance_self(), tare_sha256, err);
     return status == TARE_OK ? check_engines(resume->journal, err) : status;
 }

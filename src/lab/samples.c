@@ -10,6 +10,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "lab/provenance.h"
 #include "lab/record.h"
 #include "tare/buf.h"
@@ -105,7 +106,7 @@ static enum tare_status put_record(const char *results_dir, json_t *record,
                                    enum tare_status (*put)(const char *path, const char *text,
                                                            struct tare_err *err),
                                    struct tare_err *err) {
-    char *text = record ? json_dumps(record, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
+    char *text = tare_json_dump(record, JSON_COMPACT | JSON_PRESERVE_ORDER);
     json_decref(record);
     char *path = tare_path_join(results_dir, "samples.jsonl");
     enum tare_status status =

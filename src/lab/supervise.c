@@ -18,7 +18,7 @@
 
 /* The launcher kills the engine at once when it is asked to; one that hasn't by then is dead, or
  * may be stopped: so it stays well below the 100 ms in which nothing of an engine may be left. */
-#define LAUNCHER_NS (30 * MS)
+#define LAUNCHER_NS (20 * MS)
 #define LAST_WORDS_NS (100 * MS)  /* for pipes that are still open when everything is killed, */
 #define MOST_WORDS_NS (2000 * MS) /* and for those that somebody even writes to */
 #define ASLEEP_NS (10 * MS)       /* of the machine, above what reading two clocks costs */
@@ -143,7 +143,8 @@ static void take_status(struct session *s, const char *data, size_t size) {
     s->status[s->status_bytes] = '\0';
 }
 
-static void take(struct session *s, enum tare_stream stream, const char *data, size_t size) {
+static void take(struct session *s, enum tare_process_stream stream, const char *data,
+                 size_t size) {
     switch (stream) {
     case TARE_STREAM_EVENTS:
         take_events(s, data, size);
@@ -216,7 +217,7 @@ static void follow(struct session *s) {
     ssize_t got = 0;
     enforce_end(s);
     while (is_open(s) && !is_over(s, got < 0)) {
-        enum tare_stream stream = TARE_STREAM_COUNT;
+        enum tare_process_stream stream = TARE_STREAM_COUNT;
         const char *data = NULL;
         int64_t until_ns = s->next_ns + (s->stage == KILLED ? LAST_WORDS_NS : 0);
         got = tare_process_listen(s->process, until_ns, &stream, &data);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/json.h"
 #include "lab/provenance.h"
 #include "tare/buf.h"
 #include "tare/summary.h" /* TARE_MAX_SAMPLES_BYTES */
@@ -53,7 +54,10 @@ static enum tare_status no_memory(struct tare_err *err, const char *where) {
 /* Remembers the files a line names, and whether it is the end. */
 static enum tare_status take_record(struct state *s, bool sound, const char *line, size_t size,
                                     struct tare_err *err) {
-    json_t *record = json_loadb(line, size, JSON_REJECT_DUPLICATES, NULL);
+    enum tare_status status = TARE_OK;
+    json_t *record = tare_json_load(line, size, NULL, &status);
+    if (status == TARE_MEMORY)
+        return no_memory(err, "samples.jsonl");
     const char *kind = json_string_value(json_object_get(record, "record"));
     json_t *files = s->sums ? json_object_get(record, "files") : NULL, *sum = NULL;
     const char *path = NULL;

@@ -1,7 +1,6 @@
 /* bad.c: engines that misbehave, for the tests of the supervisor and of compare. One program: what
  * it does depends on the name it is called by (tare-engine-crash crashes). Each must cost one cell.
- *
- * The list is read by the Makefile too, which makes one name per line of it.
+ * The list of them is in bad.h; what they do with processes is in processes.c.
  */
 #include <fcntl.h>
 #include <math.h>
@@ -15,53 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bad.h"
 #include "tare/array.h"
 #include "tare/clock.h"
-#include "tare/protocol.h"
-
-/* clang-format off */
-#define BEHAVIOURS(X) \
-    X(good, "does its job, slowly enough to be measured") \
-    X(crash, "dies of a signal in the middle") \
-    X(hang, "never says anything after hello") \
-    X(stubborn, "hangs and ignores SIGTERM") \
-    X(rubbish, "prints its framework's log on stdout") \
-    X(notutf, "prints bytes that are no UTF-8") \
-    X(silent, "ends well without a word") \
-    X(early, "speaks before hello") \
-    X(twice, "says hello twice") \
-    X(chatty, "speaks after bye") \
-    X(cut, "ends in the middle of a line") \
-    X(endless, "prints one line without an end") \
-    X(flood, "floods stderr") \
-    X(oldabi, "speaks another protocol") \
-    X(impostor, "says it is another engine") \
-    X(exitcode, "says bye and exits with 3") \
-    X(liar, "reports less time than it took") \
-    X(boaster, "reports more time than it took") \
-    X(nanlogits, "returns logits that are not numbers") \
-    X(nanloss, "reports a loss that is not a number") \
-    X(wrongshape, "returns logits for half of the images") \
-    X(nologits, "says bye without having written logits") \
-    X(badlogits, "writes something else where logits belong") \
-    X(badweights, "writes something else where weights belong") \
-    X(orphan, "leaves a process behind that holds its pipes") \
-    X(greedy, "uses more CPUs than it was allowed") \
-    X(skipper, "says that the machine lacks something") \
-    X(failer, "says that it failed") \
-    X(deployed, "answers queries and batches as it is asked to") \
-    X(fewqueries, "times half of the queries") \
-    X(backwards, "has queries that took less than no time") \
-    X(nobatches, "times no batches") \
-    X(noanswer, "never says when it gave its first answer")
-/* clang-format on */
-
-enum behaviour {
-#define X(name, does) DO_##name,
-    BEHAVIOURS(X)
-#undef X
-        COUNT
-};
 
 static const char *const names[] = {
 #define X(name, does) #name,
@@ -69,10 +24,10 @@ static const char *const names[] = {
 #undef X
 };
 
-static struct tare_job job;
+struct tare_job job;
 static int64_t lap_ns;
 
-static void say(const char *line) {
+void say(const char *line) {
     printf("%s\n", line);
     fflush(stdout);
 }
@@ -137,16 +92,6 @@ static void be_greedy(void) {
     pthread_join(other, NULL);
 }
 
-static void leave_orphan(void) {
-    if (fork() != 0)
-        return;
-    setsid();
-    if (fork() == 0)
-        for (;;)
-            pause();
-    _exit(0);
-}
-
 static void flood(void) {
     static char block[65536];
     memset(block, 'x', sizeof block);
@@ -159,15 +104,13 @@ static void flood(void) {
 static void misbehave(enum behaviour what) {
     static const char endless[] =
         "{\"event\":\"setting\",\"value\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    if (misbehave_with_processes(what))
+        return;
     switch (what) {
     case DO_crash:
         signal(SIGSEGV, SIG_DFL); /* a sanitiser would turn it into an exit code */
         raise(SIGSEGV);
         return;
-    case DO_stubborn:
-        signal(SIGTERM, SIG_IGN);
-        for (;;)
-            pause();
     case DO_hang:
         for (;;)
             pause();
@@ -190,9 +133,6 @@ static void misbehave(enum behaviour what) {
     case DO_flood:
         flood();
         return;
-    case DO_orphan:
-        leave_orphan();
-        return;
     case DO_greedy:
         be_greedy();
         return;
@@ -205,26 +145,7 @@ static void misbehave(enum behaviour what) {
     case DO_nanloss:
         say("{\"event\":\"epoch\",\"i\":0,\"loss\":null,\"wall_ns\":1}");
         return;
-    case DO_good:
-    case DO_silent:
-    case DO_early:
-    case DO_chatty:
-    case DO_oldabi:
-    case DO_impostor:
-    case DO_exitcode:
-    case DO_liar:
-    case DO_boaster:
-    case DO_nanlogits:
-    case DO_wrongshape:
-    case DO_nologits:
-    case DO_badlogits:
-    case DO_badweights:
-    case DO_deployed:
-    case DO_fewqueries:
-    case DO_backwards:
-    case DO_nobatches:
-    case DO_noanswer:
-    case COUNT:
+    default: /* something else of it is bad */
         return;
     }
 }
