@@ -6,6 +6,7 @@
 #   make quick      the tests that need no framework (under a minute)
 #   make engines    environments of the frameworks, and the engines that need them
 #   make fuzz       libFuzzer over every parser (SECONDS=60 in all)
+#   make fuzz-long  the same for hours (HOURS=1)
 #   make torture    kills, signals, full disks, flipped bits: what must survive, counted (10 minutes)
 #   make torture-long    the same with every case: doc/torture-long.md
 #   make bench-harness   what the harness itself costs
@@ -60,7 +61,7 @@ FAULTY_NAMES := $(shell sed -n 's/^    X.\([a-z_]*\),.*/\1/p' tests/faulty_engin
 FAULTY_ENGINES := $(FAULTY_NAMES:%=$(BUILD)/faulty_engines/tare-engine-%)
 EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
 
-.PHONY: all engines compare test quick fuzz bench-harness format check-format clean clean-env install \
+.PHONY: all engines compare test quick fuzz fuzz-long bench-harness format check-format clean clean-env install \
         packages
 
 all: have-libraries $(PROGRAMS) $(EXAMPLES)
@@ -217,6 +218,9 @@ SECONDS ?= 60
 fuzz:
 	@scripts/packages.sh --check build test
 	@$(MAKE) --no-print-directory -s -f tests/fuzz/fuzz.mk SECONDS=$(SECONDS) fuzz
+fuzz-long:
+	@scripts/packages.sh --check build test
+	@$(MAKE) --no-print-directory -s -f tests/fuzz/fuzz.mk fuzz-long
 
 .PHONY: certify-long
 certify-long: engines

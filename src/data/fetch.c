@@ -97,18 +97,23 @@ static size_t on_body(char *data, size_t one, size_t size, void *context) {
     return size;
 }
 
-/* "Content-Range: bytes 100-199/200" */
-static size_t on_header(char *line, size_t one, size_t size, void *context) {
+int64_t tare_content_range_start(const char *line, size_t size) {
     static const char name[] = "content-range: bytes ";
-    struct transfer *t = context;
-    (void)one;
     const size_t length = sizeof name - 1;
-    if (size > length && strncasecmp(line, name, length) == 0) {
-        int64_t start = 0;
-        for (size_t i = length; i < size && line[i] >= '0' && line[i] <= '9'; i++)
-            start = start > INT64_MAX / 100 ? INT64_MAX / 100 : start * 10 + (line[i] - '0');
+    if (size <= length || strncasecmp(line, name, length) != 0)
+        return -1;
+    int64_t start = 0;
+    for (size_t i = length; i < size && line[i] >= '0' && line[i] <= '9'; i++)
+        start = start > INT64_MAX / 100 ? INT64_MAX / 100 : start * 10 + (line[i] - '0');
+    return start;
+}
+
+static size_t on_header(char *line, size_t one, size_t size, void *context) {
+    struct transfer *t = context;
+    (void)one; /* always 1 */
+    const int64_t start = tare_content_range_start(line, size);
+    if (start >= 0)
         t->range_start = start;
-    }
     return size;
 }
 

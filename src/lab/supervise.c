@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lab/launch_status.h"
 #include "lab/process.h"
 #include "tare/buf.h"
 #include "tare/clock.h"
@@ -295,24 +296,19 @@ static bool own_reason(struct tare_outcome *o) {
 
 static void conclude(struct session *s) {
     struct tare_outcome *o = s->outcome;
-    long long exec_ns = 0, end_ns = 0, user_us = 0, system_us = 0;
-    long maxrss_kib = 0;
-    int wait_status = 0, error = 0, leftovers = 0;
-    const char *text = s->status;
-    if (sscanf(text, "exec %lld", &exec_ns) == 1)
-        o->exec_ns = exec_ns;
-    text = strchr(text, '\n') ? strchr(text, '\n') + 1 : "";
-    bool ended = sscanf(text, "exit %d %lld %ld %lld %lld %d", &wait_status, &end_ns, &maxrss_kib,
-                        &user_us, &system_us, &leftovers) == 6;
-    o->end_ns = ended ? end_ns : tare_now_ns();
+    struct tare_launch_status status;
+    tare_launch_status_parse(&status, s->status);
+    if (status.exec_ns > 0)
+        o->exec_ns = status.exec_ns;
+    o->end_ns = status.ended ? status.end_ns : tare_now_ns();
     /* The moment the engine's own stopwatch began, when it is one that can be: a busy machine may
      * have brought its hello here late, and that delay is part of its first phase already. */
     int64_t began_ns = o->event_count > 0 ? o->events[0].wall_ns : 0;
     if (began_ns >= o->exec_ns && began_ns <= o->hello_ns)
         o->hello_ns = began_ns;
-    o->cpu_ns = (user_us + system_us) * 1000;
-    o->peak_rss_bytes = (size_t)maxrss_kib * 1024;
-    o->leftovers = leftovers;
+    o->cpu_ns = status.cpu_ns;
+    o->peak_rss_bytes = status.peak_rss_bytes;
+    o->leftovers = status.leftovers;
     for (size_t i = 0; i < o->event_count; i++)
         if (o->events[i].kind == TARE_EVENT_SETTING && strcmp(o->events[i].name, "version") == 0)
             snprintf(o->version, sizeof o->version, "%s", o->events[i].text);
@@ -321,17 +317,17 @@ static void conclude(struct session *s) {
     o->state = TARE_STATE_FAILED;
     if (o->interrupted)
         snprintf(o->reason, sizeof o->reason, "interrupted");
-    else if ((o->timed_out = s->timed_out && !(ended && end_ns < s->time_is_up_ns)))
+    else if ((o->timed_out = s->timed_out && !(status.ended && status.end_ns < s->time_is_up_ns)))
         snprintf(o->reason, sizeof o->reason, "not done within %g s (--timeout)",
                  s->launch->timeout_s);
     else if (own_reason(o))
         return;
-    else if (sscanf(text, "errno %d", &error) == 1)
-        snprintf(o->reason, sizeof o->reason, "cannot be run: %s", strerror(error));
-    else if (!ended)
+    else if (status.error > 0)
+        snprintf(o->reason, sizeof o->reason, "cannot be run: %s", strerror(status.error));
+    else if (!status.ended)
         snprintf(o->reason, sizeof o->reason, "its launcher was killed");
-    else if (wait_status != 0 || o->bye_ns == 0)
-        describe_exit(o, wait_status);
+    else if (status.wait_status != 0 || o->bye_ns == 0)
+        describe_exit(o, status.wait_status);
     else {
         o->state = TARE_STATE_OK;
         tare_outcome_judge(o, s->launch->threads);
