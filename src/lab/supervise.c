@@ -306,6 +306,9 @@ static void conclude(struct session *s) {
     int64_t began_ns = o->event_count > 0 ? o->events[0].wall_ns : 0;
     if (began_ns >= o->exec_ns && began_ns <= o->hello_ns)
         o->hello_ns = began_ns;
+    /* It can't have said bye after it had ended; a busy machine may have brought that here late. */
+    if (status.ended && o->bye_ns > o->end_ns)
+        o->bye_ns = o->end_ns;
     o->cpu_ns = status.cpu_ns;
     o->peak_rss_bytes = status.peak_rss_bytes;
     o->leftovers = status.leftovers;
