@@ -258,12 +258,6 @@ void cli_percent(char *out, size_t correct, size_t total) {
              100 * hi);
 }
 
-void cli_make_plain(char *text) {
-    for (; *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            *text = '?';
-}
-
 enum tare_status cli_next_engine(char engine[64], char variant[32], const char **list,
                                  const char *option, struct tare_err *err) {
     const char *at = *list;

@@ -8,10 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "lab/process.h"
 #include "tare/buf.h"
 #include "tare/clock.h"
+#include "tare/words.h"
 
 #define MS INT64_C(1000000) /* in ns */
 
@@ -57,6 +59,7 @@ static void spoil(struct session *s, const char *reason) {
 static void keep_event(struct session *s, const struct tare_event *event) {
     struct tare_outcome *o = s->outcome;
     if (o->event_count == TARE_MAX_EVENTS) {
+        tare_outcome_free(o); /* nobody needs that many in memory, or in the record */
         spoil(s, "sent more events than a job can have");
         return;
     }
@@ -312,7 +315,8 @@ enum tare_status tare_supervise(struct tare_outcome *outcome, const struct tare_
     s.line = malloc(TARE_MAX_LINE_BYTES + 1);
     if (!s.line)
         status = tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory to listen to an engine");
-    if (status == TARE_OK && !(s.log = fopen(launch->log_path, "we")))
+    unlink(launch->log_path); /* an earlier engine may have put a link there: it is not followed */
+    if (status == TARE_OK && !(s.log = fopen(launch->log_path, "wxe")))
         status = tare_fail_errno(err, launch->log_path, "is the folder writable?",
                                  "the engine's log cannot be made");
     double timeout_s = fmin(launch->timeout_s, TARE_MAX_TIMEOUT_S); /* more doesn't fit in ns */
@@ -323,6 +327,10 @@ enum tare_status tare_supervise(struct tare_outcome *outcome, const struct tare_
         follow(&s);
         tare_process_close(s.process);
         conclude(&s);
+        tare_make_plain(
+            outcome->reason); /* these are shown in many places, and cut to their field */
+        tare_make_plain(outcome->fix);
+        tare_make_plain(outcome->version);
     }
     if (s.log && s.outcome->log_bytes_dropped > 0)
         fprintf(s.log, "\n[tare: %zu further bytes were dropped]\n", outcome->log_bytes_dropped);
