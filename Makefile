@@ -6,6 +6,7 @@
 #   make quick      the tests that need no framework (under a minute)
 #   make engines    environments of the frameworks, and the engines that need them
 #   make fuzz       libFuzzer over every parser (SECONDS=60 in all)
+#   make fuzz-long  the same for hours (HOURS=1)
 #   make torture    kills, signals, full disks, flipped bits: what must survive, counted (10 minutes)
 #   make torture-long    the same with every case: doc/torture-long.md
 #   make bench-harness   what the harness itself costs
@@ -23,7 +24,7 @@ CC ?= cc
 CFLAGS ?= -O2 -g
 prefix ?= /usr/local
 libexecdir ?= $(prefix)/libexec
-PKGS = jansson zlib libpng libzip nettle libcurl
+PKGS = jansson zlib libpng nettle libcurl
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
        -Wvla -Werror=switch -Werror=implicit-function-declaration
 STD = -std=c17 -D_GNU_SOURCE -ffp-contract=off
@@ -60,7 +61,7 @@ FAULTY_NAMES := $(shell sed -n 's/^    X.\([a-z_]*\),.*/\1/p' tests/faulty_engin
 FAULTY_ENGINES := $(FAULTY_NAMES:%=$(BUILD)/faulty_engines/tare-engine-%)
 EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
 
-.PHONY: all engines compare test quick fuzz bench-harness format check-format clean clean-env install \
+.PHONY: all engines compare test quick fuzz fuzz-long bench-harness format check-format clean clean-env install \
         packages
 
 all: have-libraries $(PROGRAMS) $(EXAMPLES)
@@ -180,7 +181,7 @@ compare:
 
 # ---- tests ------------------------------------------------------------------------------------
 SAN_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-TEST_LIBS = $$(pkg-config --libs cmocka libmicrohttpd)
+TEST_LIBS = $$(pkg-config --libs cmocka libmicrohttpd libzip)
 $(BUILD)/test_%: $(BUILD)/obj/tests/test_%.o $(LIB)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) $(TEST_LIBS) -o $@
@@ -212,10 +213,14 @@ quick:
 	@$(MAKE) --no-print-directory -s -j$$(nproc) BUILD=build/san SAN="$(SAN_FLAGS)" CFLAGS="-O1 -g" test-programs
 	@tests/run.sh quick
 
+# ---- fuzzing, benchmarks ----------------------------------------------------------------------
 SECONDS ?= 60
 fuzz:
 	@scripts/packages.sh --check build test
 	@$(MAKE) --no-print-directory -s -f tests/fuzz/fuzz.mk SECONDS=$(SECONDS) fuzz
+fuzz-long:
+	@scripts/packages.sh --check build test
+	@$(MAKE) --no-print-directory -s -f tests/fuzz/fuzz.mk fuzz-long
 
 .PHONY: certify-long
 certify-long: engines
@@ -251,6 +256,7 @@ $(BUILD)/torture/%: $(BUILD)/obj/tests/torture/%.o $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) -o $@
+$(BUILD)/obj/tests/torture/%.o: CPPFLAGS += -Itests
 # The simulated laboratory: its world is linked before the library's clock, processes, search for
 # engines and certificates.
 SIM_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/sim/*.c))

@@ -258,21 +258,6 @@ void cli_percent(char *out, size_t correct, size_t total) {
              100 * hi);
 }
 
-enum tare_status cli_next_engine(char engine[64], char variant[32], const char **list,
-                                 const char *option, struct tare_err *err) {
-    const char *at = *list;
-    size_t size = strcspn(at, ","), name = strcspn(at, "/,");
-    if (name == 0 || name >= 64 || size > name + 32)
-        return tare_fail(err, TARE_USAGE, option, "NAME or NAME/VARIANT, with commas",
-                         "\"%.*s\" is not an engine's name", (int)(size < 80 ? size : 80), at);
-    snprintf(engine, 64, "%.*s", (int)name, at);
-    variant[0] = '\0';
-    if (size > name)
-        snprintf(variant, 32, "%.*s", (int)(size - name - 1), at + name + 1);
-    *list = at[size] ? at + size + 1 : NULL;
-    return TARE_OK;
-}
-
 enum tare_status cli_check_training(size_t epochs, size_t batch, struct tare_err *err) {
     if (epochs < 1 || epochs > 1000)
         return tare_fail(err, TARE_USAGE, "--epochs", "5, as the study did", "must be 1 to 1000");

@@ -88,6 +88,9 @@ static inline struct tare_array *tare_set_array(struct tare_dataset *set, size_t
     return arrays[i];
 }
 
+/* Of "Content-Range: bytes 100-199/200", an HTTP header: 100. −1: it is another one. (fetch.c) */
+int64_t tare_content_range_start(const char *line, size_t size);
+
 /* options->progress, where there is one. */
 void tare_data_progress(const struct tare_data_options *options, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <ftw.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,11 +194,10 @@ static enum tare_status check_space(const char *dir, const struct tare_dataset *
 
 static bool has_size(const char *dir, const char *name, size_t least_bytes) {
     struct stat info;
-    char *path = tare_path_join(dir, name);
-    const bool good = path != NULL && stat(path, &info) == 0 && S_ISREG(info.st_mode) &&
-                      (size_t)info.st_size > least_bytes;
-    free(path);
-    return good;
+    char path[PATH_MAX];
+    const int length = snprintf(path, sizeof path, "%s/%s", dir, name);
+    return length > 0 && length < PATH_MAX && stat(path, &info) == 0 && S_ISREG(info.st_mode) &&
+           (size_t)info.st_size > least_bytes;
 }
 
 /* Somebody may have cleaned up inside the cache; every file must be there and hold its data. */
@@ -297,8 +297,7 @@ enum tare_status tare_dataset_prepare(char **folder, const struct tare_dataset *
     *folder = NULL;
     char *cache = tare_cache_dir();
     if (cache == NULL)
-        return tare_fail(err, TARE_IO, "HOME", "set HOME or XDG_CACHE_HOME",
-                         "there is no folder for prepared data");
+        return tare_no_cache_dir(err, "prepared data");
     struct tare_buf name = {0};
     folder_name(&name, set);
     char *parent = tare_path_join(cache, "prepared");

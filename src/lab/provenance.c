@@ -28,24 +28,26 @@ bool tare_link(char link[TARE_LINK_BYTES + 1], const char *previous, const char 
 
 bool tare_chain_take(struct tare_chain *chain, bool *sound, const char *line, size_t size) {
     static const char key[] = TARE_LINK_KEY, end[] = TARE_LINK_END;
-    bool long_enough = size >= TARE_LINK_TAIL_BYTES, has_link = false;
+    bool long_enough = size >= TARE_LINK_TAIL_BYTES, has_link = false, fits = false;
     size_t text_size = long_enough ? size - TARE_LINK_TAIL_BYTES : size;
     struct tare_chain now = {0};
+    char *stated = now.links[0], fitting[TARE_LINK_BYTES + 1];
     if (long_enough) {
         const char *tail = line + text_size, *digits = tail + sizeof key - 1;
         has_link = memcmp(tail, key, sizeof key - 1) == 0 &&
                    memcmp(digits + TARE_LINK_BYTES, end, sizeof end - 1) == 0;
-        memcpy(now.stated, digits, TARE_LINK_BYTES);
+        memcpy(stated, digits, TARE_LINK_BYTES);
     }
-    if (!tare_link(now.fitting, chain->stated, line, text_size))
-        return false;
-    bool fits = memcmp(now.stated, now.fitting, TARE_LINK_BYTES) == 0;
-    bool one_link = memcmp(chain->stated, chain->fitting, TARE_LINK_BYTES) == 0;
-    if (!fits && !one_link) {
-        if (!tare_link(now.fitting, chain->fitting, line, text_size))
+    for (size_t i = 0; i < TARE_CHAIN_LINKS && !fits; i++) {
+        bool new = i == 0 || memcmp(chain->links[i], chain->links[i - 1], TARE_LINK_BYTES) != 0;
+        if (new && !tare_link(fitting, chain->links[i], line, text_size))
             return false;
-        fits = memcmp(now.stated, now.fitting, TARE_LINK_BYTES) == 0;
+        fits = memcmp(stated, fitting, TARE_LINK_BYTES) == 0;
+        if (i + 1 < TARE_CHAIN_LINKS)
+            memcpy(now.links[i + 1], fitting, sizeof fitting);
     }
+    for (size_t i = 1; i < TARE_CHAIN_LINKS && fits; i++)
+        memcpy(now.links[i], stated, TARE_LINK_BYTES);
     *sound = has_link && fits;
     *chain = now;
     return true;
