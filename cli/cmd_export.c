@@ -99,8 +99,8 @@ static enum tare_status compare(struct export *x, struct tare_err *err) {
     if (!pixels)
         return tare_fail(err, TARE_MEMORY, x->out, "--no-check", "no memory for the test images");
     tare_read_pixels(pixels, images, NULL, n, NULL, x->net.n_in);
-    enum tare_status status =
-        tare_parity_reference_make(&reference, &x->net, x->params, pixels, n, err);
+    enum tare_status status = tare_parity_reference_make(&reference, &x->net, x->params, pixels, n,
+                                                         cli_catch_signals(), err);
     free(pixels);
     if (status != TARE_OK)
         return status;
