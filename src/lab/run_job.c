@@ -107,6 +107,10 @@ static enum tare_status grade(const struct tare_campaign_state *s, struct tare_j
     if (status == TARE_OK)
         status =
             tare_grade_logits(&result->grade, &logits, &s->campaign->dataset->test_labels, &err);
+    if (status == TARE_OK && !result->of && logits.shape[1] != s->campaign->plan->net.n_out)
+        status =
+            tare_fail(&err, TARE_DATA, path, NULL, "wrote %zu logits an image, its net has %zu",
+                      logits.shape[1], s->campaign->plan->net.n_out);
     if (status == TARE_OK && !result->grade.finite)
         tare_job_spoil(result, "returned logits that are not numbers (NaN or infinite)");
     else if (status == TARE_OK && result->of) {

@@ -350,7 +350,7 @@ static bool reference_logits(float *logits, size_t images) {
     for (size_t i = 0; x && i < values; i++)
         x[i] = (float)((const uint8_t *)sim.set->test_images.data)[i] / 255.0f;
     bool made =
-        x && tare_parity_reference_make(&reference, &net, params, x, images, NULL) == TARE_OK;
+        x && tare_parity_reference_make(&reference, &net, params, x, images, NULL, NULL) == TARE_OK;
     for (size_t i = 0; made && i < images * net.n_out; i++)
         logits[i] = (float)reference.logits[i];
     tare_parity_reference_free(&reference);
