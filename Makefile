@@ -24,7 +24,7 @@ CC ?= cc
 CFLAGS ?= -O2 -g
 prefix ?= /usr/local
 libexecdir ?= $(prefix)/libexec
-PKGS = jansson zlib libpng libzip nettle libcurl
+PKGS = jansson zlib libpng nettle libcurl
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
        -Wvla -Werror=switch -Werror=implicit-function-declaration
 STD = -std=c17 -D_GNU_SOURCE -ffp-contract=off
@@ -181,7 +181,7 @@ compare:
 
 # ---- tests ------------------------------------------------------------------------------------
 SAN_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-TEST_LIBS = $$(pkg-config --libs cmocka libmicrohttpd)
+TEST_LIBS = $$(pkg-config --libs cmocka libmicrohttpd libzip)
 $(BUILD)/test_%: $(BUILD)/obj/tests/test_%.o $(LIB)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) $(TEST_LIBS) -o $@
@@ -212,15 +212,6 @@ quick:
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all
 	@$(MAKE) --no-print-directory -s -j$$(nproc) BUILD=build/san SAN="$(SAN_FLAGS)" CFLAGS="-O1 -g" test-programs
 	@tests/run.sh quick
-
-# ---- torture ----------------------------------------------------------------------------------
-TORTURE_PROGRAMS := $(patsubst tests/torture/%.c,$(BUILD)/torture/%,$(filter-out %.so.c,$(wildcard tests/torture/*.c)))
-$(BUILD)/torture/%: $(BUILD)/obj/tests/torture/%.o $(LIB)
-	@mkdir -p $(@D)
-	@echo "  LINK $@"
-	$(Q)$(LINK) $^ $(LDLIBS) -o $@
-.PHONY: torture-programs
-torture-programs: $(PROGRAMS) $(TORTURE_PROGRAMS)
 
 # ---- fuzzing, benchmarks ----------------------------------------------------------------------
 SECONDS ?= 60
@@ -265,6 +256,7 @@ $(BUILD)/torture/%: $(BUILD)/obj/tests/torture/%.o $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) -o $@
+$(BUILD)/obj/tests/torture/%.o: CPPFLAGS += -Itests
 # The simulated laboratory: its world is linked before the library's clock, processes, search for
 # engines and certificates.
 SIM_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/sim/*.c))

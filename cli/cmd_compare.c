@@ -353,6 +353,9 @@ static enum tare_status resume(const struct options *o, struct tare_err *err) {
     enum tare_status status = tare_resume_open(&resumed, o->resume, err);
     if (status != TARE_OK)
         return status;
+    if (resumed.cut)
+        fprintf(stderr, "tare: the last line of samples.jsonl was cut off by a crash; its job is "
+                        "measured again\n");
     status = tare_resume_is_complete(&resumed) ? print_report(o->resume, o->json, err)
                                                : carry_on(&resumed, o, err);
     tare_resume_close(&resumed);
@@ -368,8 +371,9 @@ static enum tare_status check_resume(const struct cli_option *options, size_t co
         for (size_t f = 0; f < sizeof fitting / sizeof *fitting; f++)
             fits = fits || strcmp(options[i].name, fitting[f]) == 0;
         if (!fits)
-            return tare_fail(err, TARE_USAGE, options[i].name, "leave it out",
-                             "--resume carries on the plan that the folder holds");
+            return tare_fail(err, TARE_USAGE, "--resume", "leave it out",
+                             "carries on the plan that the folder holds: --%s has no place there",
+                             options[i].name);
     }
     return TARE_OK;
 }

@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "tare/err.h"
 
@@ -40,6 +41,9 @@ enum tare_status tare_file_read(struct tare_buf *buf, const char *path, size_t m
  * folder, or what cannot be opened. Never waits. */
 int tare_file_open(const char *path, struct tare_err *err);
 
+/* Reads up to size bytes, fewer only at the file's end; −1 with errno set. */
+ssize_t tare_read_full(int fd, void *out, size_t size);
+
 /* Writes size bytes to a temporary file beside path, fsyncs and renames it: path holds either its
  * old content or all of the new. */
 enum tare_status tare_file_write(const char *path, const void *data, size_t size,
@@ -64,8 +68,10 @@ bool tare_path_exists(const char *path);
 char *tare_path_join(const char *a, const char *b);
 
 /* The folder for tare's own caches: $XDG_CACHE_HOME/tare or ~/.cache/tare. Free it; NULL when
- * neither HOME nor XDG_CACHE_HOME is set, or without memory. */
+ * neither HOME nor XDG_CACHE_HOME is set (errno is ENOENT), or without memory (ENOMEM). */
 char *tare_cache_dir(void);
+/* Right after such a NULL: the error. what: "prepared data". */
+enum tare_status tare_no_cache_dir(struct tare_err *err, const char *what);
 
 /* Lower-case hexadecimal SHA-256 of size bytes; out holds 65 characters. */
 void tare_sha256_hex(char out[65], const void *data, size_t size);

@@ -70,5 +70,7 @@ enum tare_status tare_fetch(const char *path, const char *url, const char *sha25
  * Free *folder. The test labels are there for the tutorials only; no controlled job names them. */
 enum tare_status tare_dataset_prepare(char **folder, const struct tare_dataset *set,
                                       struct tare_err *err);
+/* The i-th of those files, relative to the folder; NULL after the last. Read-only, all of them. */
+const char *tare_dataset_file(size_t i);
 
 #endif

@@ -5,12 +5,14 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,24 +20,51 @@
 #define ROOM 4096 /* children looked at in one go; the rest in the next */
 #define WIDTH 256 /* of each of those, and */
 #define DEPTH 8   /* generations below it */
-/* In one go: on a busy machine whoever sleeps waits long for its turn, and what forks does not. */
-#define PASSES 64
+/* In one go: on a busy machine whoever sleeps waits long for its turn. */
+#define PASSES 4
 
 static bool is_number(const char *text) {
     return isdigit((unsigned char)text[0]) != 0;
+}
+
+/* ---- the kernel's lists -------------------------------------------------------------------------
+ * Read without stdio and opendir: an engine must be found and ended also when memory has run out.
+ */
+
+static int open_kernel(const char *path) {
+    return (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC));
+}
+
+struct folder {
+    int fd;
+    _Alignas(8) char entries[2048];
+    long size, at;
+};
+
+/* The next name; NULL at the end. */
+static const char *next_name(struct folder *f) {
+    if (f->at >= f->size) {
+        f->size = TEMP_FAILURE_RETRY(syscall(SYS_getdents64, f->fd, f->entries, sizeof f->entries));
+        f->at = 0;
+    }
+    if (f->size <= 0)
+        return NULL;
+    const struct dirent64 *entry = (const void *)(f->entries + f->at);
+    f->at += entry->d_reclen;
+    return entry->d_name;
 }
 
 /* Reads a list of the kernel's, "12 345 6 "; how many numbers, or −1 where there is no such list.
  * In few system calls: what is listed may be about to fork. */
 static int read_list(pid_t *pids, int room, const char *path) {
     char text[4096];
-    int fd = open(path, O_RDONLY | O_CLOEXEC), count = 0;
+    int fd = open_kernel(path), count = 0;
     long pid = 0;
     if (fd < 0)
         return -1;
-    for (ssize_t size; count < room && (size = read(fd, text, sizeof text)) > 0;)
+    for (ssize_t size; (size = TEMP_FAILURE_RETRY(read(fd, text, sizeof text))) > 0;)
         for (ssize_t i = 0; i < size && count < room; i++) {
-            if (isdigit((unsigned char)text[i]))
+            if (is_number(text + i))
                 pid = pid * 10 + (text[i] - '0');
             else if (pid > 0) {
                 pids[count++] = (pid_t)pid;
@@ -47,43 +76,43 @@ static int read_list(pid_t *pids, int room, const char *path) {
 }
 
 int tare_children(pid_t *pids, int room) {
-    DIR *threads = opendir("/proc/self/task");
-    int count = 0, more = threads ? 0 : -1;
-    for (struct dirent *entry; more >= 0 && (entry = readdir(threads));) {
+    struct folder threads = {.fd = open_kernel("/proc/self/task")};
+    int count = 0, more = threads.fd >= 0 ? 0 : -1;
+    for (const char *name; more >= 0 && (name = next_name(&threads));) {
         char path[300];
-        if (!is_number(entry->d_name))
+        if (!is_number(name))
             continue;
-        snprintf(path, sizeof path, "/proc/self/task/%s/children", entry->d_name);
+        snprintf(path, sizeof path, "/proc/self/task/%s/children", name);
         more = read_list(pids + count, room - count, path);
         count += more > 0 ? more : 0;
     }
-    if (threads)
-        closedir(threads);
-    return more >= 0 ? count : tare_children_by_parent(pids, room);
+    bool listed = more >= 0 && threads.size == 0; /* to the end of the folder */
+    if (threads.fd >= 0)
+        close(threads.fd);
+    return listed ? count : tare_children_by_parent(pids, room);
 }
 
 /* /proc/PID/stat is "PID (NAME) STATE PPID …", and the name may hold anything. */
 static pid_t parent_of(const char *pid) {
     char path[300], text[512];
     snprintf(path, sizeof path, "/proc/%s/stat", pid);
-    FILE *stat = fopen(path, "re");
-    size_t size = stat ? fread(text, 1, sizeof text - 1, stat) : 0;
-    int parent = 0;
-    if (stat)
-        fclose(stat);
-    text[size] = '\0';
+    int fd = open_kernel(path), parent = 0;
+    ssize_t size = fd < 0 ? 0 : TEMP_FAILURE_RETRY(read(fd, text, sizeof text - 1));
+    if (fd >= 0)
+        close(fd);
+    text[size > 0 ? size : 0] = '\0';
     const char *name_end = strrchr(text, ')');
     return name_end && sscanf(name_end + 1, " %*c %d", &parent) == 1 ? (pid_t)parent : 0;
 }
 
 int tare_children_by_parent(pid_t *pids, int room) {
-    DIR *processes = opendir("/proc");
+    struct folder processes = {.fd = open_kernel("/proc")};
     int count = 0;
-    for (struct dirent *entry; processes && count < room && (entry = readdir(processes));)
-        if (is_number(entry->d_name) && parent_of(entry->d_name) == getpid())
-            pids[count++] = (pid_t)atol(entry->d_name);
-    if (processes)
-        closedir(processes);
+    for (const char *name; processes.fd >= 0 && count < room && (name = next_name(&processes));)
+        if (is_number(name) && parent_of(name) == getpid())
+            pids[count++] = (pid_t)atol(name);
+    if (processes.fd >= 0)
+        close(processes.fd);
     return count;
 }
 

@@ -31,6 +31,19 @@ static enum tare_status too_large(const char *path, size_t max_bytes, struct tar
                      "is larger than the %zu bytes allowed here", max_bytes);
 }
 
+ssize_t tare_read_full(int fd, void *out, size_t size) {
+    size_t have = 0;
+    while (have < size) {
+        ssize_t got = TEMP_FAILURE_RETRY(read(fd, (char *)out + have, size - have));
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            break;
+        have += (size_t)got;
+    }
+    return (ssize_t)have;
+}
+
 enum tare_status tare_file_read(struct tare_buf *buf, const char *path, size_t max_bytes,
                                 struct tare_err *err) {
     int fd = tare_file_open(path, err);
@@ -176,7 +189,17 @@ char *tare_cache_dir(void) {
     if (xdg && xdg[0])
         return tare_path_join(xdg, "tare");
     const char *home = getenv("HOME");
-    return home && home[0] ? tare_path_join(home, ".cache/tare") : NULL;
+    if (home && home[0])
+        return tare_path_join(home, ".cache/tare");
+    errno = ENOENT;
+    return NULL;
+}
+
+enum tare_status tare_no_cache_dir(struct tare_err *err, const char *what) {
+    if (errno == ENOMEM)
+        return tare_fail(err, TARE_MEMORY, what, NULL, "no memory for a path");
+    return tare_fail(err, TARE_IO, "HOME", "set HOME or XDG_CACHE_HOME",
+                     "there is no folder for %s", what);
 }
 
 static void hex(char out[65], struct sha256_ctx *context) {

@@ -76,6 +76,7 @@ json_t *tare_json_load(const char *bytes, size_t size, json_error_t *error,
     json_t *value = is_within_caps(bytes, size, error)
                         ? json_loadb(bytes, size, JSON_REJECT_DUPLICATES, error)
                         : NULL;
-    *status = value != NULL ? TARE_OK : lost == lost_count ? TARE_DATA : TARE_MEMORY;
+    value = tare_json_whole(value, lost);
+    *status = lost != lost_count ? TARE_MEMORY : value == NULL ? TARE_DATA : TARE_OK;
     return value;
 }

@@ -260,28 +260,31 @@ enum tare_status tare_npy_parse(struct tare_array *array, const void *bytes, siz
 /* Reads the rest of a file, whose first prefix_bytes are in prefix already, into the array: the
  * data are in memory once, where reading the whole file and parsing it would hold them twice. */
 static enum tare_status read_rest(struct tare_array *array, const uint8_t *prefix,
-                                  size_t prefix_bytes, size_t data_offset, FILE *file,
-                                  const char *path, struct tare_err *err) {
+                                  size_t prefix_bytes, size_t data_offset, int fd, const char *path,
+                                  struct tare_err *err) {
     const size_t bytes = tare_array_bytes(array);
     size_t have = prefix_bytes - data_offset;
     if (have > bytes)
         have = bytes;
     memcpy(array->data, prefix + data_offset, have);
-    if (fread((char *)array->data + have, 1, bytes - have, file) != bytes - have) {
-        tare_array_free(array);
-        return tare_fail_errno(err, path, "copy the file anew", "reading it stopped early");
-    }
-    return TARE_OK;
+    const ssize_t rest = tare_read_full(fd, (char *)array->data + have, bytes - have);
+    if (rest == (ssize_t)(bytes - have))
+        return TARE_OK;
+    tare_array_free(array);
+    return rest < 0 ? tare_fail_errno(err, path, "copy the file anew", "cannot be read")
+                    : tare_fail(err, TARE_DATA, path, "copy the file anew",
+                                "became shorter while it was read");
 }
 
-static enum tare_status read_open_file(struct tare_array *array, FILE *file, uint8_t *prefix,
+static enum tare_status read_open_file(struct tare_array *array, int fd, uint8_t *prefix,
                                        const char *path, struct tare_err *err) {
     struct stat info;
     struct tare_npy_header header;
     enum tare_dtype dtype = TARE_U8;
-    if (fstat(fileno(file), &info) != 0 || !S_ISREG(info.st_mode))
-        return tare_fail(err, TARE_IO, path, "name a .npy file", "this is not a regular file");
-    const size_t prefix_bytes = fread(prefix, 1, TARE_MAX_NPY_PREFIX_BYTES, file);
+    const ssize_t got = tare_read_full(fd, prefix, TARE_MAX_NPY_PREFIX_BYTES);
+    if (got < 0 || fstat(fd, &info) != 0)
+        return tare_fail_errno(err, path, NULL, "cannot be read");
+    const size_t prefix_bytes = (size_t)got;
     enum tare_status status = tare_npy_header_parse(&header, prefix, prefix_bytes, path, err);
     if (status == TARE_OK)
         status = find_dtype(&dtype, &header, path, err);
@@ -291,24 +294,20 @@ static enum tare_status read_open_file(struct tare_array *array, FILE *file, uin
         status = tare_array_make(array, dtype, header.rank, header.shape, err);
     if (status != TARE_OK)
         return status;
-    return read_rest(array, prefix, prefix_bytes, header.data_offset, file, path, err);
+    return read_rest(array, prefix, prefix_bytes, header.data_offset, fd, path, err);
 }
 
 enum tare_status tare_npy_read(struct tare_array *array, const char *path, struct tare_err *err) {
     *array = (struct tare_array){0};
     int fd = tare_file_open(path, err);
-    FILE *file = fd < 0 ? NULL : fdopen(fd, "rb");
-    if (file == NULL) {
-        if (fd >= 0)
-            close(fd);
+    if (fd < 0)
         return TARE_IO;
-    }
     uint8_t *prefix = malloc(TARE_MAX_NPY_PREFIX_BYTES);
     enum tare_status status = prefix == NULL
                                   ? tare_fail(err, TARE_MEMORY, path, NULL, "no memory to read it")
-                                  : read_open_file(array, file, prefix, path, err);
+                                  : read_open_file(array, fd, prefix, path, err);
     free(prefix);
-    fclose(file);
+    close(fd);
     return status;
 }
 

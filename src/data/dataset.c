@@ -2,6 +2,7 @@
  * downloading it, or, where allowed, the stand-in. look.c says what a folder holds, read_set.c
  * reads and checks it, fetch.c downloads.
  */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,27 +79,32 @@ static enum tare_status load_from_dir(struct tare_dataset *set, const char *dir,
     return status;
 }
 
-/* The i-th folder of the search path in a new string; NULL for one that does not apply. *end is
- * set behind the last. */
-static char *search_folder(int i, const struct tare_known_set *known, bool *end) {
+/* The folder for data in the cache, in a new string; NULL where there is no cache, or without
+ * memory. */
+static char *cached_data(bool *no_room) {
+    char *cache = tare_cache_dir();
+    char *path = cache == NULL ? NULL : tare_path_join(cache, "data");
+    *no_room = path == NULL && (cache != NULL || errno == ENOMEM);
+    free(cache);
+    return path;
+}
+
+/* The i-th folder of the search path in a new string; NULL for one that does not apply, and for
+ * want of memory, with *no_room set. *end is set behind the last. */
+static char *search_folder(int i, const struct tare_known_set *known, bool *end, bool *no_room) {
     const char *environment = getenv("TARE_DATA");
-    char *cache = NULL, *path = NULL;
-    switch (i) {
-    case 0:
-        return environment != NULL && environment[0] != '\0' ? strdup(environment) : NULL;
-    case 1:
-        return strdup("./data");
-    case 2:
-        cache = tare_cache_dir();
-        path = cache == NULL ? NULL : tare_path_join(cache, "data");
-        free(cache);
-        return path;
-    case 3:
-        return known->system_dir != NULL ? strdup(known->system_dir) : NULL;
-    default:
-        *end = true;
+    const char *const folders[] = {environment != NULL && environment[0] != '\0' ? environment
+                                                                                 : NULL,
+                                   "./data", NULL, known->system_dir};
+    *end = i == 4;
+    *no_room = false;
+    if (i == 2)
+        return cached_data(no_room);
+    if (*end || folders[i] == NULL)
         return NULL;
-    }
+    char *path = strdup(folders[i]);
+    *no_room = path == NULL;
+    return path;
 }
 
 /* Loads a published set from the first folder of the search path that holds all of it. *loaded
@@ -111,7 +117,10 @@ static enum tare_status load_from_path(struct tare_dataset *set, bool *loaded,
     *loaded = false;
     for (int i = 0; status == TARE_OK && !end && !*loaded; i++) {
         struct tare_found found;
-        char *dir = search_folder(i, known, &end);
+        bool no_room;
+        char *dir = search_folder(i, known, &end, &no_room);
+        if (no_room)
+            return no_memory(err);
         if (dir == NULL)
             continue;
         status = look_in_both(&found, dir, known->name, err);
@@ -156,8 +165,7 @@ static enum tare_status download(const struct tare_known_set *known,
     struct tare_buf dir = {0};
     char *cache = tare_cache_dir();
     if (cache == NULL)
-        return tare_fail(err, TARE_IO, "HOME", "set HOME or XDG_CACHE_HOME",
-                         "there is no folder for downloads");
+        return tare_no_cache_dir(err, "downloads");
     tare_buf_printf(&dir, "%s/data/%s", cache, known->name);
     free(cache);
     enum tare_status status = dir.failed ? no_memory(err) : tare_make_dirs(dir.data, err);

@@ -32,6 +32,7 @@ struct transfer {
     int64_t range_start; /* what the answer says it gives; −1: it says nothing */
     bool resumed;        /* the part holds bytes of a former answer */
     bool started;        /* the first bytes of this answer's body were seen */
+    bool too_long;       /* more than any data set: this isn't the file */
     bool write_failed;   /* errno of it in write_errno */
     int write_errno;
     int64_t shown_ns;
@@ -68,7 +69,9 @@ static bool start_body(struct transfer *t) {
         return false; /* some other range: finish_attempt starts anew */
     t->have = 0;
     t->resumed = false;
-    return ftruncate(fileno(t->file), 0) == 0;
+    t->write_failed = ftruncate(fileno(t->file), 0) != 0;
+    t->write_errno = errno;
+    return !t->write_failed;
 }
 
 static size_t on_body(char *data, size_t one, size_t size, void *context) {
@@ -77,7 +80,10 @@ static size_t on_body(char *data, size_t one, size_t size, void *context) {
     if (http_code(t) >= 300)
         return size; /* an error's page is not the file */
     errno = 0;
-    if ((!t->started && !start_body(t)) || t->have + (int64_t)size > MAX_DOWNLOAD_BYTES)
+    if (!t->started && !start_body(t))
+        return 0;
+    t->too_long = t->have + (int64_t)size > MAX_DOWNLOAD_BYTES;
+    if (t->too_long)
         return 0;
     if (fwrite(data, 1, size, t->file) != size) {
         t->write_failed = true;
@@ -170,7 +176,7 @@ static enum tare_status attempt(struct transfer *t, bool *again, struct tare_err
     t->have = t->resumed_at = ftell(t->file);
     t->range_start = -1;
     t->resumed = t->have > 0;
-    t->started = t->write_failed = false;
+    t->started = t->too_long = t->write_failed = false;
     set_options(t, range, error);
     const CURLcode result = curl_easy_perform(t->curl);
     const long code = http_code(t);
@@ -188,6 +194,11 @@ static enum tare_status attempt(struct transfer *t, bool *again, struct tare_err
     } else if (code >= 300 && result == CURLE_OK) {
         status = tare_fail(err, TARE_IO, t->url, "use another mirror, or get the file by hand",
                            "the server answered HTTP %ld", code);
+    } else if (t->too_long) {
+        unlink(t->part); /* or it would be resumed, and too long, forever */
+        status = tare_fail(err, TARE_DATA, t->url, "use another mirror",
+                           "the server gives more than %d MiB: this is not the file",
+                           (int)(MAX_DOWNLOAD_BYTES >> 20));
     } else if (result != CURLE_OK || t->write_failed) {
         status = curl_failed(t, result, error, err);
         /* Cut in the middle; without a byte of progress the next attempt would fare no better. */
@@ -259,8 +270,9 @@ static int lock_folder(const char *path) {
         slash[slash == dir ? 1 : 0] = '\0';
     const int fd = open(slash != NULL ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     free(dir);
-    if (fd >= 0)
-        flock(fd, LOCK_EX);
+    /* Without locks, as on some network disks, two may write one part: its checksum tells. */
+    while (fd >= 0 && flock(fd, LOCK_EX) != 0 && errno == EINTR)
+        continue;
     return fd;
 }
 

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <ftw.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,19 @@
 #define TORCH_WHY_NOT "torchvision/why-empty.txt"
 #define KERAS_NPZ "keras/datasets/mnist.npz"
 #define SPARE_BYTES ((size_t)16 << 20) /* left on the disk for everybody else */
+
+const char *tare_dataset_file(size_t i) {
+    static const char *const files[] = {"train_images.npy",
+                                        "train_labels.npy",
+                                        "test_images.npy",
+                                        "test_labels.npy",
+                                        TORCH_RAW "/train-images-idx3-ubyte",
+                                        TORCH_RAW "/train-labels-idx1-ubyte",
+                                        TORCH_RAW "/t10k-images-idx3-ubyte",
+                                        TORCH_RAW "/t10k-labels-idx1-ubyte",
+                                        KERAS_NPZ};
+    return i < sizeof files / sizeof *files ? files[i] : NULL;
+}
 
 /* The frameworks' MNIST loaders know one byte per label. */
 static bool fits_a_byte(const struct tare_dataset *set) {
@@ -180,11 +194,10 @@ static enum tare_status check_space(const char *dir, const struct tare_dataset *
 
 static bool has_size(const char *dir, const char *name, size_t least_bytes) {
     struct stat info;
-    char *path = tare_path_join(dir, name);
-    const bool good = path != NULL && stat(path, &info) == 0 && S_ISREG(info.st_mode) &&
-                      (size_t)info.st_size > least_bytes;
-    free(path);
-    return good;
+    char path[PATH_MAX];
+    const int length = snprintf(path, sizeof path, "%s/%s", dir, name);
+    return length > 0 && length < PATH_MAX && stat(path, &info) == 0 && S_ISREG(info.st_mode) &&
+           (size_t)info.st_size > least_bytes;
 }
 
 /* Somebody may have cleaned up inside the cache; every file must be there and hold its data. */
@@ -213,6 +226,17 @@ static int remove_one(const char *path, const struct stat *info, int kind, struc
 
 static void remove_tree(const char *dir) {
     nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* Engines only read these; an accident should not get further than the attempt. */
+static void protect(const char *dir) {
+    const char *name;
+    for (size_t i = 0; (name = tare_dataset_file(i)); i++) {
+        char *path = tare_path_join(dir, name);
+        if (path != NULL)
+            chmod(path, 0444); /* where it isn't possible, it is as it was */
+        free(path);
+    }
 }
 
 /* Puts the finished temporary folder in place, unless another process was first. */
@@ -248,6 +272,7 @@ static enum tare_status make(const char *parent, const char *final, const struct
                                  "a folder for the prepared data cannot be made");
     } else {
         status = write_all(temporary, set, err);
+        protect(temporary);
         if (status == TARE_OK)
             status = put_in_place(temporary, final, set, err);
         else
@@ -272,8 +297,7 @@ enum tare_status tare_dataset_prepare(char **folder, const struct tare_dataset *
     *folder = NULL;
     char *cache = tare_cache_dir();
     if (cache == NULL)
-        return tare_fail(err, TARE_IO, "HOME", "set HOME or XDG_CACHE_HOME",
-                         "there is no folder for prepared data");
+        return tare_no_cache_dir(err, "prepared data");
     struct tare_buf name = {0};
     folder_name(&name, set);
     char *parent = tare_path_join(cache, "prepared");

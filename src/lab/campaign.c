@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "lab/campaign.h"
+#include "lab/inputs.h"
 #include "lab/provenance.h"
 #include "tare/buf.h"
 #include "tare/clock.h"
@@ -179,7 +180,7 @@ static enum tare_status prove(struct tare_campaign_state *s, size_t which, const
     shown.outcome.exec_ns = tare_now_ns();
     enum tare_status status = tare_make_empty_dir(dir, err);
     if (status == TARE_OK)
-        status = tare_certify(&certificate, &request, err);
+        status = tare_inputs_certify(&certificate, &request, s, err);
     shown.outcome.end_ns = tare_now_ns();
     if (status != TARE_OK)
         return status;

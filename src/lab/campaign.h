@@ -64,9 +64,10 @@ enum tare_status tare_deploy_export(struct tare_campaign_state *state,
                                     struct tare_err *err);
 
 /* An infer job's latencies, and its logits by the reference, into its result: what is further off
- * than float32 explains spoils it. */
-void tare_deploy_judge(const struct tare_campaign_state *state, struct tare_job_result *result,
-                       const struct tare_array *logits, const char *job_dir);
+ * than float32 explains spoils it. TARE_MEMORY or TARE_OK. */
+enum tare_status tare_deploy_judge(const struct tare_campaign_state *state,
+                                   struct tare_job_result *result, const struct tare_array *logits,
+                                   const char *job_dir, struct tare_err *err);
 
 /* Runs every exported file of a training job in the runtime of its format: over the test set, and
  * in a process of its own for a cold start. Ends the reference's life. */

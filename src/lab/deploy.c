@@ -152,42 +152,49 @@ enum tare_status tare_deploy_export(struct tare_campaign_state *s, struct tare_j
  */
 
 /* An engine that knows nothing of queries writes none. */
-static void read_latencies(struct tare_job_result *result, const char *job_dir) {
+static enum tare_status read_latencies(struct tare_job_result *result, const char *job_dir,
+                                       struct tare_err *err) {
     struct tare_array query_ns = {0};
-    struct tare_err err = {0};
+    struct tare_err why = {0};
     char path[TARE_MAX_PATH];
     if (!tare_job_path(path, job_dir, "latencies.npy") || !tare_path_exists(path))
-        return;
-    if (tare_latencies_read(&query_ns, path, TARE_DEPLOY_QUERIES, &err) == TARE_OK) {
+        return TARE_OK;
+    enum tare_status status = tare_latencies_read(&query_ns, path, TARE_DEPLOY_QUERIES, &why);
+    if (status == TARE_MEMORY)
+        return tare_fail(err, TARE_MEMORY, path, NULL, "no memory to read it");
+    if (status == TARE_OK) {
         tare_latency_of(&result->latency, query_ns.data, TARE_DEPLOY_QUERIES);
         result->has_latency = true;
     } else
-        tare_job_spoil(result, err.what);
+        tare_job_spoil(result, why.what);
     tare_array_free(&query_ns);
+    return TARE_OK;
 }
 
-void tare_deploy_judge(const struct tare_campaign_state *s, struct tare_job_result *result,
-                       const struct tare_array *logits, const char *job_dir) {
+enum tare_status tare_deploy_judge(const struct tare_campaign_state *s,
+                                   struct tare_job_result *result, const struct tare_array *logits,
+                                   const char *job_dir, struct tare_err *err) {
     char reason[TARE_MAX_TEXT];
-    read_latencies(result, job_dir);
-    if (!s->reference.logits)
-        return; /* the engine left no weights to compare with */
+    enum tare_status status = read_latencies(result, job_dir, err);
+    if (status != TARE_OK || !s->reference.logits)
+        return status; /* without: the engine left no weights to compare with */
     if (logits->shape[0] != s->reference.n || logits->shape[1] != s->reference.n_out) {
         snprintf(reason, sizeof reason, "gave (%zu, %zu) logits, the weights give (%zu, %zu)",
                  logits->shape[0], logits->shape[1], s->reference.n, s->reference.n_out);
         tare_job_spoil(result, reason);
-        return;
+        return TARE_OK;
     }
     result->parity = tare_parity_of(&s->reference, logits->data);
     result->has_parity = true;
     if (result->parity.ratio <= TARE_PARITY_LIMIT && result->parity.changed_answers == 0)
-        return;
+        return TARE_OK;
     snprintf(reason, sizeof reason,
              "not what its weights compute: %.3g times as far from the float64 reference as "
              "float32 explains (limit %g), %zu answers changed, largest difference of a logit %.2g",
              result->parity.ratio, TARE_PARITY_LIMIT, result->parity.changed_answers,
              result->parity.max_abs_diff);
     tare_job_spoil(result, reason);
+    return TARE_OK;
 }
 
 /* ---- running the files --------------------------------------------------------------------------

@@ -175,14 +175,15 @@ enum tare_status tare_reference_key(char **path, struct tare_buf *key, const cha
                     p->set->sha256, p->set->train_images.shape[0], p->probes, p->plan->model,
                     p->steps, p->plan->batch, (unsigned long long)seed, p->plan->lr, adam.beta1,
                     adam.beta2, adam.epsilon);
-    char *cache = tare_cache_dir();
-    char *dir = cache ? tare_path_join(cache, "envelopes") : NULL;
-    free(cache);
     *path = NULL;
+    char *cache = tare_cache_dir();
+    if (!cache)
+        return tare_no_cache_dir(err, "references");
+    char *dir = tare_path_join(cache, "envelopes");
+    free(cache);
     enum tare_status status = TARE_OK;
     if (!dir || key->failed)
-        status = tare_fail(err, TARE_IO, "HOME", "set HOME or XDG_CACHE_HOME",
-                           "there is no folder for references");
+        status = tare_fail(err, TARE_MEMORY, "references", NULL, "no memory for a path");
     else {
         tare_sha256_hex(hash, key->data, key->size);
         snprintf(file, sizeof file, "%.32s.safetensors", hash);

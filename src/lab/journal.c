@@ -43,7 +43,7 @@ static enum tare_status lock_folder(struct tare_journal **out, const char *dir,
     if (!j->dir)
         return tare_fail_errno(err, dir, "name a results folder",
                                "the results folder cannot be used");
-    j->lock_fd = open(j->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    j->lock_fd = (int)TEMP_FAILURE_RETRY(open(j->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (j->lock_fd < 0)
         return tare_fail_errno(err, dir, "name a results folder", "cannot be opened");
     if (flock(j->lock_fd, LOCK_EX | LOCK_NB) == 0)
@@ -110,27 +110,35 @@ static enum tare_status take_lines(struct tare_journal *j, const struct tare_buf
     return status;
 }
 
+struct check {
+    const char *dir;
+    struct tare_err fault;
+};
+
 /* The first thing that isn't as it was recorded. That the end is missing is why we are here. */
 static void note_fault(void *context, enum tare_finding finding, const char *path,
                        const char *why) {
-    struct tare_err *fault = context;
+    struct check *check = context;
+    struct tare_err *fault = &check->fault;
     bool is_end = finding == TARE_FINDING_MISSING && strcmp(path, "samples.jsonl") == 0;
     bool is_fault = finding == TARE_FINDING_MISSING || finding == TARE_FINDING_CHANGED;
-    if (is_fault && !is_end && fault->status == TARE_OK)
-        tare_fail(fault, TARE_DATA, path,
-                  "tare verify DIR lists everything; restore it, or measure anew",
-                  "can't be carried on: it is %s%s%s", tare_finding_name(finding),
-                  why[0] ? ": " : "", why);
+    if (!is_fault || is_end || fault->status != TARE_OK)
+        return;
+    char hint[sizeof fault->hint];
+    snprintf(hint, sizeof hint, "tare verify %s; restore what it lists, or measure anew",
+             check->dir);
+    tare_fail(fault, TARE_DATA, path, hint, "can't be carried on: it is %s%s%s",
+              tare_finding_name(finding), why[0] ? ": " : "", why);
 }
 
 /* What is carried on must still be what was recorded: every line, and every file. */
 static enum tare_status check_folder(const struct tare_journal *j, struct tare_err *err) {
-    struct tare_err fault = {0};
-    struct tare_verify verify = {.dir = j->dir, .found = note_fault, .context = &fault};
+    struct check check = {.dir = j->dir};
+    struct tare_verify verify = {.dir = j->dir, .found = note_fault, .context = &check};
     enum tare_status status = tare_verify_folder(&verify, err);
-    if (status == TARE_OK && fault.status != TARE_OK && err)
-        *err = fault;
-    return status == TARE_OK ? fault.status : status;
+    if (status == TARE_OK && check.fault.status != TARE_OK && err)
+        *err = check.fault;
+    return status == TARE_OK ? check.fault.status : status;
 }
 
 enum tare_status tare_journal_open(struct tare_journal **journal, const char *dir,

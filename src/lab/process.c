@@ -123,18 +123,22 @@ static enum tare_status spawn_launcher(struct tare_process *p, const struct tare
     sigemptyset(&none);
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
-    posix_spawn_file_actions_adddup2(&actions, job_fd, STDIN_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, write_ends[TARE_STREAM_EVENTS], STDOUT_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, write_ends[TARE_STREAM_LOG], STDERR_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, write_ends[TARE_STREAM_STATUS], STATUS_FD);
+    const int from[] = {job_fd, write_ends[TARE_STREAM_EVENTS], write_ends[TARE_STREAM_LOG],
+                        write_ends[TARE_STREAM_STATUS]};
+    const int to[] = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, STATUS_FD};
+    int error = 0;
+    for (size_t i = 0; i < sizeof to / sizeof *to && error == 0; i++)
+        error = posix_spawn_file_actions_adddup2(&actions, from[i], to[i]);
     /* A process group of its own: the terminal's Ctrl-C reaches tare alone, which then decides. */
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
     posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setsigmask(&attributes, &none);
     sigprocmask(SIG_BLOCK, &all, &before); /* until the handlers know whom to tell */
-    errno = posix_spawn(&p->launcher, launcher, &actions, &attributes, command, environ);
+    if (error == 0)
+        error = posix_spawn(&p->launcher, launcher, &actions, &attributes, command, environ);
     enum tare_status status = TARE_OK;
-    if (errno != 0) {
+    if (error != 0) {
+        errno = error;
         p->launcher = 0;
         status = tare_fail_errno(err, launcher, "make", "the launcher cannot be started");
     }
@@ -148,15 +152,17 @@ static enum tare_status spawn_launcher(struct tare_process *p, const struct tare
 /* Descriptors above the standard ones and above STATUS_FD, so that the dup2s cannot collide. */
 static int lift(int fd) {
     int lifted = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 10) : -1;
+    int saved = errno;
     if (fd >= 0)
         close(fd);
+    errno = saved;
     return lifted;
 }
 
 static enum tare_status connect(struct tare_process *p, const struct tare_launch *launch,
                                 const char *launcher, struct tare_err *err) {
     int write_ends[TARE_STREAM_COUNT] = {-1, -1, -1};
-    int job_fd = lift(open(launch->job_path, O_RDONLY | O_CLOEXEC));
+    int job_fd = lift((int)TEMP_FAILURE_RETRY(open(launch->job_path, O_RDONLY | O_CLOEXEC)));
     enum tare_status status = TARE_OK;
     if (job_fd < 0)
         status = tare_fail_errno(err, launch->job_path, NULL, "the job cannot be read");

@@ -318,7 +318,10 @@ static enum tare_status bad_line(struct tare_err *err, const char *name, size_t 
     char where[300];
     snprintf(where, sizeof where, "%s:%zu", name, line);
     return tare_fail(err, TARE_DATA, where,
-                     "restore the file, or delete from this line on to report what came before",
+                     line == 1 ? "give the samples.jsonl of a results folder, or restore it from a "
+                                 "copy"
+                               : "restore the file, or delete from this line on to report what "
+                                 "came before",
                      "not a JSON object: %s at byte %d of the line", error->text, error->position);
 }
 

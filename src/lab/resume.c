@@ -83,8 +83,10 @@ enum tare_status tare_resume_open(struct tare_resume *resume, const char *dir,
                                   struct tare_err *err) {
     *resume = (struct tare_resume){0};
     enum tare_status status = tare_journal_open(&resume->journal, dir, err);
-    if (status == TARE_OK)
+    if (status == TARE_OK) {
+        resume->cut = resume->journal->cut;
         status = read_plan(resume, err);
+    }
     if (status != TARE_OK)
         tare_resume_close(resume);
     return status;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lab/campaign.h"
+#include "lab/inputs.h"
 #include "lab/provenance.h"
 #include "tare/buf.h"
 #include "tare/clock.h"
@@ -75,17 +76,32 @@ void tare_job_spoil(struct tare_job_result *result, const char *reason) {
     snprintf(result->outcome.reason, sizeof result->outcome.reason, "%s", reason);
 }
 
-/* Reads the logits an engine wrote and grades them; a wrong file spoils the job, not the campaign.
- */
-static void grade(const struct tare_campaign_state *s, struct tare_job_result *result,
-                  const char *job_dir) {
+/* Which images were answered right, and what a deployed model is worth besides. */
+static enum tare_status look_closer(const struct tare_campaign_state *s,
+                                    struct tare_job_result *result, const struct tare_array *logits,
+                                    const char *job_dir, struct tare_err *err) {
+    if (result->of)
+        return tare_deploy_judge(s, result, logits, job_dir, err);
+    if (result->grade.total > TARE_MAX_RIGHT)
+        return TARE_OK;
+    result->right = malloc(TARE_RIGHT_BYTES(result->grade.total));
+    if (!result->right)
+        return no_memory(err);
+    tare_grade_right(result->right, logits, &s->campaign->dataset->test_labels);
+    return TARE_OK;
+}
+
+/* Reads the logits an engine wrote and grades them; a wrong file spoils the job, not the campaign,
+ * but tare's own want of memory is not the engine's fault. */
+static enum tare_status grade(const struct tare_campaign_state *s, struct tare_job_result *result,
+                              const char *job_dir, struct tare_err *why) {
     struct tare_err err = {0};
     struct tare_array logits = {0}, others = {0};
     char path[TARE_MAX_PATH], other_path[TARE_MAX_PATH];
     bool good = tare_job_path(path, job_dir, "logits.npy") && tare_path_exists(path);
     if (!good) {
         tare_job_spoil(result, "wrote no logits");
-        return;
+        return TARE_OK;
     }
     enum tare_status status = tare_npy_read(&logits, path, &err);
     if (status == TARE_OK)
@@ -103,16 +119,16 @@ static void grade(const struct tare_campaign_state *s, struct tare_job_result *r
                                          &others, &err);
         result->compared = status == TARE_OK;
     }
-    if (status != TARE_OK)
+    if (status != TARE_OK && status != TARE_MEMORY)
         tare_job_spoil(result, err.what);
-    result->graded = result->outcome.state != TARE_STATE_FAILED;
-    if (result->graded && !result->of && result->grade.total <= TARE_MAX_RIGHT &&
-        (result->right = malloc(TARE_RIGHT_BYTES(result->grade.total))) != NULL)
-        tare_grade_right(result->right, &logits, &s->campaign->dataset->test_labels);
-    if (result->graded && result->of)
-        tare_deploy_judge(s, result, &logits, job_dir);
+    result->graded = status != TARE_MEMORY && result->outcome.state != TARE_STATE_FAILED;
+    if (result->graded)
+        status = look_closer(s, result, &logits, job_dir, &err);
     tare_array_free(&logits);
     tare_array_free(&others);
+    if (status == TARE_MEMORY && why)
+        *why = err;
+    return status == TARE_MEMORY ? TARE_MEMORY : TARE_OK;
 }
 
 void tare_job_progress(struct tare_campaign_state *s, const struct tare_job_result *result,
@@ -164,9 +180,12 @@ static enum tare_status launch(struct tare_campaign_state *s, struct tare_job_re
     tare_buf_shell_word(&reproduce, from_here(program));
     tare_buf_puts(&reproduce, " < ");
     tare_buf_shell_word(&reproduce, from_here(job_path));
-    if (!reproduce.failed)
+    const bool kept = !reproduce.failed;
+    if (kept)
         snprintf(result->reproduce, sizeof result->reproduce, "%s", reproduce.data);
     tare_buf_free(&reproduce);
+    if (!kept)
+        return no_memory(err);
     tare_provenance_program(result->program_sha256, program);
     struct tare_launch how = {.program = program,
                               .engine = result->cell.engine,
@@ -175,7 +194,7 @@ static enum tare_status launch(struct tare_campaign_state *s, struct tare_job_re
                               .threads = result->cell.threads,
                               .timeout_s = c->plan->timeout_s,
                               .stop = c->stop};
-    return tare_launch_job(&result->outcome, &how, &job, err);
+    return tare_inputs_launch(&result->outcome, &how, &job, s, job_dir, result->run, err);
 }
 
 static bool is_done(const struct tare_job_result *result) {
@@ -198,13 +217,20 @@ static enum tare_status carry_out(struct tare_campaign_state *s, struct tare_job
     struct tare_err missing = {0};
     tare_job_progress(s, result, doing, false);
     enum tare_status status = tare_make_empty_dir(job_dir, err);
-    if (status == TARE_OK && tare_engine_find(&program, result->cell.engine, &missing) != TARE_OK)
-        not_installed(result, &missing);
-    else if (status == TARE_OK)
+    if (status == TARE_OK)
+        status = tare_engine_find(&program, result->cell.engine, &missing);
+    if (program)
         status = launch(s, result, program, job_dir, err);
+    else if (status == TARE_DATA && missing.status == TARE_DATA) {
+        not_installed(result, &missing);
+        status = TARE_OK;
+    } else if (missing.status != TARE_OK && err)
+        *err = missing;
+    if (status == TARE_OK && is_done(result))
+        tare_own_files(result, job_dir);
     bool answers = strcmp(result->task, "warmup") != 0 && strcmp(result->task, "cold") != 0;
     if (status == TARE_OK && answers && is_done(result))
-        grade(s, result, job_dir);
+        status = grade(s, result, job_dir, err);
     if (status == TARE_OK && strcmp(result->task, "train") == 0 && is_done(result))
         status = tare_deploy_export(s, result, job_dir, err);
     if (status == TARE_OK && result->outcome.interrupted)

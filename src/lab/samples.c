@@ -28,8 +28,16 @@ static enum tare_status read_last_link(char link[TARE_LINK_BYTES + 1], int fd, c
         return tare_fail_errno(err, path, hint, "cannot be read");
     if (info.st_size == 0)
         return TARE_OK;
-    ssize_t got = pread(fd, tail, sizeof tail, info.st_size - (off_t)sizeof tail);
-    if (got != (ssize_t)sizeof tail || memcmp(tail + TARE_LINK_BYTES, end, sizeof end - 1) != 0)
+    size_t have = 0;
+    ssize_t got = 1;
+    const off_t from = info.st_size - (off_t)sizeof tail;
+    while (have < sizeof tail && got > 0) {
+        got = TEMP_FAILURE_RETRY(pread(fd, tail + have, sizeof tail - have, from + (off_t)have));
+        have += got > 0 ? (size_t)got : 0;
+    }
+    if (got < 0 && from >= 0)
+        return tare_fail_errno(err, path, hint, "cannot be read");
+    if (have < sizeof tail || memcmp(tail + TARE_LINK_BYTES, end, sizeof end - 1) != 0)
         return tare_fail(err, TARE_DATA, path, "leave the results folder alone while tare works",
                          "was changed by something else: it doesn't end in a record of tare's");
     memcpy(link, tail, TARE_LINK_BYTES);
@@ -51,10 +59,11 @@ static enum tare_status write_line(int fd, const char *path, const struct tare_b
         else
             written = put < 0 && errno == EINTR;
     }
-    if (written && fsync(fd) == 0)
+    if (written && TEMP_FAILURE_RETRY(fsync(fd)) == 0)
         return TARE_OK;
     int saved = errno;
-    if (ftruncate(fd, before.st_size) != 0 || fsync(fd) != 0)
+    if (TEMP_FAILURE_RETRY(ftruncate(fd, before.st_size)) != 0 ||
+        TEMP_FAILURE_RETRY(fsync(fd)) != 0)
         saved = saved ? saved : errno; /* the torn line stays, and is cut off by a resume */
     errno = saved;
     return tare_fail_errno(err, path, hint, "a finished job cannot be recorded");
@@ -76,7 +85,8 @@ static enum tare_status make_line(struct tare_buf *line, const char *previous, c
 }
 
 static enum tare_status append_record(const char *path, const char *text, struct tare_err *err) {
-    int fd = open(path, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int fd = (int)TEMP_FAILURE_RETRY(
+        open(path, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (fd < 0)
         return tare_fail_errno(err, path, hint, "cannot be opened");
     char previous[TARE_LINK_BYTES + 1];
@@ -175,7 +185,7 @@ enum tare_status tare_samples_mend(bool *cut, const char *results_dir, struct ta
         return tare_fail(err, TARE_MEMORY, results_dir, NULL, "no memory for a path");
     off_t size = 0;
     struct stat info;
-    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int fd = (int)TEMP_FAILURE_RETRY(open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     enum tare_status status = TARE_OK;
     if (fd < 0)
         status = tare_fail_errno(err, path, none, "cannot be opened");
@@ -184,7 +194,8 @@ enum tare_status tare_samples_mend(bool *cut, const char *results_dir, struct ta
     else
         status = whole_lines(&size, fd, path, err);
     *cut = status == TARE_OK && size < info.st_size;
-    if (*cut && (ftruncate(fd, size) != 0 || fsync(fd) != 0))
+    if (*cut &&
+        (TEMP_FAILURE_RETRY(ftruncate(fd, size)) != 0 || TEMP_FAILURE_RETRY(fsync(fd)) != 0))
         status = tare_fail_errno(err, path, hint, "its torn last line cannot be cut off");
     if (fd >= 0)
         close(fd);

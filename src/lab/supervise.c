@@ -3,11 +3,14 @@
  * programs are found is find.c. */
 #include "tare/supervise.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "lab/launch_status.h"
 #include "lab/process.h"
@@ -29,13 +32,14 @@ struct session {
     const struct tare_launch *launch;
     struct tare_outcome *outcome;
     struct tare_process *process;
-    FILE *log;
-    size_t log_bytes;
-    char *line; /* TARE_MAX_LINE_BYTES + 1 */
+    int log_fd;
+    size_t log_bytes; /* of the engine's words, kept */
+    char *line;       /* TARE_MAX_LINE_BYTES + 1 */
     size_t line_bytes;
     char status[512]; /* what the launcher wrote */
     size_t status_bytes;
-    bool rubbish; /* the engine broke the protocol: nothing further is believed */
+    bool rubbish;   /* the engine broke the protocol: nothing further is believed */
+    bool no_memory; /* tare's own trouble: nobody can say what the engine did */
     bool timed_out;
     enum stage stage;
     int64_t deadline_ns;   /* of the engine, were tare never suspended */
@@ -47,8 +51,12 @@ struct session {
 /* ---- what it says -------------------------------------------------------------------------------
  */
 
+static bool is_judged(const struct session *s) {
+    return s->rubbish || s->no_memory;
+}
+
 static void spoil(struct session *s, const char *reason) {
-    if (s->rubbish)
+    if (is_judged(s))
         return;
     s->rubbish = true;
     s->outcome->state = TARE_STATE_FAILED;
@@ -66,7 +74,7 @@ static void keep_event(struct session *s, const struct tare_event *event) {
         capacity = capacity < TARE_MAX_EVENTS ? capacity : TARE_MAX_EVENTS;
         struct tare_event *grown = realloc(o->events, capacity * sizeof *grown);
         if (!grown) {
-            spoil(s, "no memory for its events");
+            s->no_memory = true;
             return;
         }
         o->events = grown;
@@ -97,17 +105,20 @@ static void take_event(struct session *s, const struct tare_event *event) {
     if (event->kind == TARE_EVENT_BYE)
         o->bye_ns = tare_now_ns();
     keep_event(s, event);
-    if (s->launch->progress && !s->rubbish)
+    if (s->launch->progress && !is_judged(s))
         s->launch->progress(s->launch->context, event);
 }
 
 static void take_line(struct session *s) {
     struct tare_event event;
     struct tare_err err = {0};
+    enum tare_status status = TARE_OK;
     if (s->outcome->bye_ns != 0)
         spoil(s, "spoke after it said bye");
-    else if (tare_event_parse(&event, s->line, s->line_bytes, &err) == TARE_OK)
+    else if ((status = tare_event_parse(&event, s->line, s->line_bytes, &err)) == TARE_OK)
         take_event(s, &event);
+    else if (status == TARE_MEMORY)
+        s->no_memory = true;
     else {
         char reason[TARE_MAX_TEXT];
         snprintf(reason, sizeof reason, "printed what is not an event: %.300s", err.what);
@@ -117,7 +128,7 @@ static void take_line(struct session *s) {
 }
 
 static void take_events(struct session *s, const char *data, size_t size) {
-    for (size_t i = 0; i < size && !s->rubbish; i++) {
+    for (size_t i = 0; i < size && !is_judged(s); i++) {
         if (data[i] == '\n')
             take_line(s);
         else if (s->line_bytes < TARE_MAX_LINE_BYTES)
@@ -127,12 +138,35 @@ static void take_events(struct session *s, const char *data, size_t size) {
     }
 }
 
+/* As much as the disk takes. A log explains a measurement and isn't one: what is missing of it is
+ * counted, and spoils nothing. */
+static size_t write_log(const struct session *s, const char *data, size_t size) {
+    size_t written = 0;
+    ssize_t put = 1;
+    while (written < size && put > 0) {
+        put = TEMP_FAILURE_RETRY(write(s->log_fd, data + written, size - written));
+        written += put > 0 ? (size_t)put : 0;
+    }
+    return written;
+}
+
 static void take_log(struct session *s, const char *data, size_t size) {
     size_t room = TARE_MAX_LOG_BYTES - s->log_bytes;
-    size_t kept = size < room ? size : room;
-    size_t written = s->log ? fwrite(data, 1, kept, s->log) : 0;
+    size_t kept = write_log(s, data, size < room ? size : room);
     s->log_bytes += kept;
-    s->outcome->log_bytes_dropped += size - written;
+    s->outcome->log_bytes_dropped += size - kept;
+}
+
+/* What is left out goes unnoticed by nobody. */
+static void close_log(struct session *s) {
+    char note[80];
+    size_t dropped = s->outcome->log_bytes_dropped;
+    int size = snprintf(note, sizeof note, "\n[tare: %zu further bytes were dropped]\n", dropped);
+    if (s->log_fd < 0)
+        return;
+    if (dropped > 0)
+        write_log(s, note, (size_t)size);
+    close(s->log_fd);
 }
 
 static void take_status(struct session *s, const char *data, size_t size) {
@@ -200,7 +234,7 @@ static void enforce_end(struct session *s) {
     s->next_ns = s->time_is_up_ns;
     s->timed_out = now_ns >= s->time_is_up_ns;
     s->outcome->interrupted = s->launch->stop && *s->launch->stop;
-    if (s->timed_out || s->rubbish || s->outcome->interrupted)
+    if (s->timed_out || is_judged(s) || s->outcome->interrupted)
         end_engine(s, now_ns);
 }
 
@@ -303,12 +337,16 @@ static void conclude(struct session *s) {
 enum tare_status tare_supervise(struct tare_outcome *outcome, const struct tare_launch *launch,
                                 struct tare_err *err) {
     *outcome = (struct tare_outcome){.state = TARE_STATE_FAILED};
-    struct session s = {.launch = launch, .outcome = outcome, .asleep_ns = tare_asleep_ns()};
+    struct session s = {
+        .launch = launch, .outcome = outcome, .log_fd = -1, .asleep_ns = tare_asleep_ns()};
     enum tare_status status = TARE_OK;
     s.line = malloc(TARE_MAX_LINE_BYTES + 1);
     if (!s.line)
         status = tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory to listen to an engine");
-    if (status == TARE_OK && !(s.log = fopen(launch->log_path, "we")))
+    if (status == TARE_OK)
+        s.log_fd = (int)TEMP_FAILURE_RETRY(
+            open(launch->log_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+    if (status == TARE_OK && s.log_fd < 0)
         status = tare_fail_errno(err, launch->log_path, "is the folder writable?",
                                  "the engine's log cannot be made");
     double timeout_s = fmin(launch->timeout_s, TARE_MAX_TIMEOUT_S); /* more doesn't fit in ns */
@@ -320,10 +358,9 @@ enum tare_status tare_supervise(struct tare_outcome *outcome, const struct tare_
         tare_process_close(s.process);
         conclude(&s);
     }
-    if (s.log && s.outcome->log_bytes_dropped > 0)
-        fprintf(s.log, "\n[tare: %zu further bytes were dropped]\n", outcome->log_bytes_dropped);
-    if (s.log)
-        fclose(s.log);
+    if (s.no_memory)
+        status = tare_fail(err, TARE_MEMORY, launch->engine, NULL, "no memory for what it says");
+    close_log(&s);
     free(s.line);
     return status;
 }

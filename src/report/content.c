@@ -387,11 +387,13 @@ static void say_misfits(struct tare_document *document, const struct tare_summar
     else
         tare_buf_printf(out,
                         "%s fit %s: %s changed, or lines are missing, doubled or moved. What %s "
-                        "say%s is part of this report all the same; tare report --salvage leaves "
-                        "%s out, and tare verify says what else was changed.",
+                        "say%s is part of this report all the same. %stare verify says what else "
+                        "was changed.",
                         one ? "doesn't" : "don't", one ? "its checksum" : "their checksums",
                         one ? "it was" : "they were", one ? "it" : "they", one ? "s" : "",
-                        one ? "it" : "them");
+                        summary->misfits[0] == 1 ? ""
+                        : one                    ? "tare report --salvage leaves it out; "
+                                                 : "tare report --salvage leaves them out; ");
 }
 
 void tare_document_fill(struct tare_document *document, const struct tare_summary *summary,

@@ -70,7 +70,7 @@ static const struct {
 
 struct chunk {
     int64_t at_ns;
-    enum tare_stream stream;
+    enum tare_process_stream stream;
     size_t offset, size; /* of text; 0: the stream ends */
     bool saves;          /* the files are there from now on */
 };
@@ -127,7 +127,7 @@ static void expect(enum tare_cell_state state) {
 /* ---- writing down what happens ------------------------------------------------------------------
  */
 
-static void add(enum tare_stream stream, const char *text, size_t size, bool saves) {
+static void add(enum tare_process_stream stream, const char *text, size_t size, bool saves) {
     if (process.count == MAX_CHUNKS || process.text_size + size > sizeof process.text) {
         sim_fault("the world writes down too little");
         return;
@@ -175,7 +175,7 @@ static void end_streams(void) {
     for (int i = 0; i < TARE_STREAM_COUNT; i++)
         if (process.what != DO_orphan || i != TARE_STREAM_LOG)
             process.chunks[process.count++] =
-                (struct chunk){process.clock_ns, (enum tare_stream)i, 0, 0, false};
+                (struct chunk){process.clock_ns, (enum tare_process_stream)i, 0, 0, false};
 }
 
 /* The launcher's last word, and the end of all streams. */
@@ -457,7 +457,7 @@ enum tare_status tare_process_start(struct tare_process **out, const struct tare
     return TARE_OK;
 }
 
-bool tare_process_is_open(const struct tare_process *p, enum tare_stream stream) {
+bool tare_process_is_open(const struct tare_process *p, enum tare_process_stream stream) {
     return p->open[stream];
 }
 
@@ -470,8 +470,8 @@ static void suspend(struct tare_process *p) {
         p->chunks[i].at_ns += slept_ns;
 }
 
-ssize_t tare_process_listen(struct tare_process *p, int64_t until_ns, enum tare_stream *stream,
-                            const char **data) {
+ssize_t tare_process_listen(struct tare_process *p, int64_t until_ns,
+                            enum tare_process_stream *stream, const char **data) {
     sim_call();
     if (sim.stop && sim.calls == sim.stop_at)
         return -1;

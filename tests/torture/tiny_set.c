@@ -3,7 +3,7 @@
 #include <png.h>
 #include <zlib.h>
 
-#include "small_set.h"
+#include "../small_set.h"
 #include "tare/array.h"
 #include "tare/buf.h"
 
