@@ -6,6 +6,7 @@
 #   make quick      the tests that need no framework (under a minute)
 #   make engines    environments of the frameworks, and the engines that need them
 #   make fuzz       libFuzzer over every parser (SECONDS=60 in all)
+#   make fuzz-long  the same for hours (HOURS=1)
 #   make torture    kills, signals, full disks, flipped bits: what must survive, counted (10 minutes)
 #   make torture-long    the same with every case: doc/torture-long.md
 #   make bench-harness   what the harness itself costs
@@ -52,15 +53,15 @@ PY_ENGINES := keras pytorch jax
 PROGRAMS := $(BUILD)/tare $(BUILD)/tare-launch $(C_ENGINE_PROGRAMS)
 TEST_NAMES := $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
 TEST_PROGRAMS := $(TEST_NAMES:%=$(BUILD)/test_%)
-# One program, many names: tests/bad_engines/bad.c does what the name it is called by says.
-BAD_NAMES := $(shell sed -n 's/^    X.\([a-z_]*\),.*/\1/p' tests/bad_engines/bad.c 2>/dev/null)
+# One program, many names: tests/bad_engines does what the name it is called by says.
+BAD_NAMES := $(shell sed -n 's/^    X.\([a-z_]*\),.*/\1/p' tests/bad_engines/bad.h 2>/dev/null)
 BAD_ENGINES := $(BAD_NAMES:%=$(BUILD)/bad_engines/tare-engine-%)
 # The same for engines that do other work than they were asked for.
 FAULTY_NAMES := $(shell sed -n 's/^    X.\([a-z_]*\),.*/\1/p' tests/faulty_engines/faulty.c 2>/dev/null)
 FAULTY_ENGINES := $(FAULTY_NAMES:%=$(BUILD)/faulty_engines/tare-engine-%)
 EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
 
-.PHONY: all engines compare test quick fuzz bench-harness format check-format clean clean-env install \
+.PHONY: all engines compare test quick fuzz fuzz-long bench-harness format check-format clean clean-env install \
         packages
 
 all: have-libraries $(PROGRAMS) $(EXAMPLES)
@@ -184,7 +185,7 @@ TEST_LIBS = $$(pkg-config --libs cmocka libmicrohttpd libzip)
 $(BUILD)/test_%: $(BUILD)/obj/tests/test_%.o $(LIB)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) $(TEST_LIBS) -o $@
-$(BUILD)/bad_engines/bad: $(BUILD)/obj/tests/bad_engines/bad.o $(LIB)
+$(BUILD)/bad_engines/bad: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bad_engines/*.c)) $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) -lpthread -o $@
@@ -212,10 +213,14 @@ quick:
 	@$(MAKE) --no-print-directory -s -j$$(nproc) BUILD=build/san SAN="$(SAN_FLAGS)" CFLAGS="-O1 -g" test-programs
 	@tests/run.sh quick
 
+# ---- fuzzing, benchmarks ----------------------------------------------------------------------
 SECONDS ?= 60
 fuzz:
 	@scripts/packages.sh --check build test
 	@$(MAKE) --no-print-directory -s -f tests/fuzz/fuzz.mk SECONDS=$(SECONDS) fuzz
+fuzz-long:
+	@scripts/packages.sh --check build test
+	@$(MAKE) --no-print-directory -s -f tests/fuzz/fuzz.mk fuzz-long
 
 .PHONY: certify-long
 certify-long: engines
@@ -251,8 +256,16 @@ $(BUILD)/torture/%: $(BUILD)/obj/tests/torture/%.o $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
 	$(Q)$(LINK) $^ $(LDLIBS) -o $@
+$(BUILD)/obj/tests/torture/%.o: CPPFLAGS += -Itests
+# The simulated laboratory: its world is linked before the library's clock, processes, search for
+# engines and certificates.
+SIM_OBJS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/sim/*.c))
+$(BUILD)/torture/laboratory: $(BUILD)/obj/tests/torture/laboratory.o $(SIM_OBJS) $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	$(Q)$(LINK) $^ $(LDLIBS) -o $@
 .PHONY: torture torture-long torture-programs
-torture-programs: $(PROGRAMS) $(TORTURE)
+torture-programs: $(PROGRAMS) $(TORTURE) $(BAD_ENGINES)
 torture torture-long:
 	@scripts/packages.sh --check build test
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all torture-programs

@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <math.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -147,11 +148,17 @@ int cli_fail(const struct tare_err *err) {
  */
 
 static volatile sig_atomic_t stop;
+static volatile sig_atomic_t line_open; /* a progress line stands unfinished on the terminal */
 
+/* The first asks for an end with everything in order, in a second or so; the next makes it at once:
+ * the launcher ends the engine then. A closed terminal may say so several times, and means the
+ * first. */
 static void on_signal(int number) {
-    if (stop) {
-        signal(number, SIG_DFL);
-        raise(number);
+    if (stop && number != SIGHUP) {
+        static const char clean[] = "\r\033[K";
+        if (line_open && write(STDERR_FILENO, clean, sizeof clean - 1) < 0)
+            line_open = 0; /* nobody is there to see it */
+        _exit(tare_exit_code(TARE_INTERRUPTED));
     }
     stop = 1;
 }
@@ -165,18 +172,18 @@ const volatile sig_atomic_t *cli_catch_signals(void) {
         if (!ignored) /* nohup, and jobs in a script's background, ask for that */
             sigaction(signals[i], &action, NULL);
     }
+    signal(SIGPIPE,
+           SIG_IGN); /* whoever read along has gone: what is measured is kept all the same */
     return &stop;
 }
 
 /* ---- the terminal ------------------------------------------------------------------------------
  */
 
-static bool line_open; /* a progress line stands unfinished on the terminal */
-
 void cli_progress(const char *text) {
     if (isatty(STDERR_FILENO)) {
         fprintf(stderr, "\r\033[K%.*s", cli_width() - 1, text);
-        line_open = true;
+        line_open = 1;
     } else
         fprintf(stderr, "%s\n", text);
     fflush(stderr);
@@ -190,7 +197,7 @@ void cli_progress_of(void *context, const char *text) {
 void cli_progress_end(void) {
     if (line_open)
         fprintf(stderr, "\r\033[K");
-    line_open = false;
+    line_open = 0;
 }
 
 bool cli_colour(void) {
@@ -255,27 +262,6 @@ void cli_percent(char *out, size_t correct, size_t total) {
     tare_wilson(&lo, &hi, correct, total);
     snprintf(out, 64, "%.2f %% (%.2f … %.2f)", 100.0 * (double)correct / (double)total, 100 * lo,
              100 * hi);
-}
-
-void cli_make_plain(char *text) {
-    for (; *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            *text = '?';
-}
-
-enum tare_status cli_next_engine(char engine[64], char variant[32], const char **list,
-                                 const char *option, struct tare_err *err) {
-    const char *at = *list;
-    size_t size = strcspn(at, ","), name = strcspn(at, "/,");
-    if (name == 0 || name >= 64 || size > name + 32)
-        return tare_fail(err, TARE_USAGE, option, "NAME or NAME/VARIANT, with commas",
-                         "\"%.*s\" is not an engine's name", (int)(size < 80 ? size : 80), at);
-    snprintf(engine, 64, "%.*s", (int)name, at);
-    variant[0] = '\0';
-    if (size > name)
-        snprintf(variant, 32, "%.*s", (int)(size - name - 1), at + name + 1);
-    *list = at[size] ? at + size + 1 : NULL;
-    return TARE_OK;
 }
 
 enum tare_status cli_check_training(size_t epochs, size_t batch, struct tare_err *err) {

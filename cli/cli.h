@@ -81,13 +81,17 @@ void cli_print_setup(void);
 char *cli_temporary_dir(struct tare_err *err);
 void cli_remove_dir(const char *dir);
 
-/* Makes what an engine said harmless for a terminal: control characters become '?'. */
-void cli_make_plain(char *text);
-
 /* Takes the next "NAME" or "NAME/VARIANT" off a list with commas; *list is NULL after the last.
  * option is for messages. TARE_USAGE for what can't be an engine's name. */
 enum tare_status cli_next_engine(char engine[64], char variant[32], const char **list,
                                  const char *option, struct tare_err *err);
+
+/* "1,8,64": numbers from 1 to most, at most most_counts of them. */
+enum tare_status cli_read_counts(size_t *counts, size_t *count, size_t most_counts, size_t most,
+                                 const char *list, const char *option, struct tare_err *err);
+/* "28x28", at most 9999 each. */
+enum tare_status cli_read_size(size_t *height, size_t *width, const char *text,
+                               struct tare_err *err);
 
 /* Bounds that every command which trains has in common. */
 enum tare_status cli_check_training(size_t epochs, size_t batch, struct tare_err *err);

@@ -18,23 +18,6 @@ struct options {
     bool json, no_download;
 };
 
-static enum tare_status read_batches(struct tare_bench *bench, const char *list,
-                                     struct tare_err *err) {
-    bench->batch_count = 0;
-    for (const char *at = list; at;) {
-        char *end = NULL;
-        unsigned long batch = at[0] >= '0' && at[0] <= '9' ? strtoul(at, &end, 10) : 0;
-        if (batch < 1 || batch > TARE_MAX_BATCH || (*end != ',' && *end != '\0'))
-            return tare_fail(err, TARE_USAGE, "--batches", "--batches 1,8,64",
-                             "\"%.60s\" is no list of numbers from 1 to %d", list, TARE_MAX_BATCH);
-        if (bench->batch_count == TARE_MAX_BATCHES)
-            return tare_fail(err, TARE_USAGE, "--batches", NULL, "at most %d", TARE_MAX_BATCHES);
-        bench->batches[bench->batch_count++] = batch;
-        at = *end ? end + 1 : NULL;
-    }
-    return TARE_OK;
-}
-
 static enum tare_status read_engines(struct tare_bench *bench, const char *list,
                                      struct tare_err *err) {
     if (!list)
@@ -66,7 +49,10 @@ static enum tare_status read_options(struct tare_bench *bench, const struct opti
     bench->cold_runs = o->runs;
     bench->threads = (int)o->threads;
     bench->timeout_s = o->timeout_s;
-    enum tare_status status = o->batches ? read_batches(bench, o->batches, err) : TARE_OK;
+    enum tare_status status =
+        o->batches ? cli_read_counts(bench->batches, &bench->batch_count, TARE_MAX_BATCHES,
+                                     TARE_MAX_BATCH, o->batches, "--batches", err)
+                   : TARE_OK;
     return status == TARE_OK ? read_engines(bench, o->engines, err) : status;
 }
 

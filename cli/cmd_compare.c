@@ -14,10 +14,12 @@
 #include "tare/summary.h"
 #include "tare/words.h"
 
+#define MAX_THREAD_COUNTS 8
+
 struct options {
     bool twice;
     const char *engines, *model, *data, *out, *track, *variants, *device, *threads, *resume;
-    int counts[8]; /* of threads, from --threads */
+    int counts[MAX_THREAD_COUNTS]; /* from --threads */
     size_t thread_counts;
     size_t runs, epochs, batch, seed;
     double lr, timeout_s;
@@ -101,25 +103,18 @@ static enum tare_status check_counts(const struct options *o, struct tare_err *e
     return TARE_OK;
 }
 
-/* "1,2" as counts; every count is a row of its own. */
+/* Every count is a row of its own. */
 static enum tare_status read_threads(struct options *o, struct tare_err *err) {
+    size_t counts[MAX_THREAD_COUNTS];
     o->counts[0] = cli_cpus();
     o->thread_counts = 1;
     if (!o->threads)
         return TARE_OK;
-    o->thread_counts = 0;
-    for (const char *at = o->threads; at;) {
-        char *end;
-        long count = strtol(at, &end, 10);
-        bool good = end > at && (*end == ',' || *end == '\0') && count >= 1 &&
-                    count <= cli_cpus() && o->thread_counts < 8;
-        if (!good)
-            return tare_fail(err, TARE_USAGE, "--threads", "--threads 1, or --threads 1,2",
-                             "must be 1 to %d, the CPUs allowed", cli_cpus());
-        o->counts[o->thread_counts++] = (int)count;
-        at = *end ? end + 1 : NULL;
-    }
-    return TARE_OK;
+    enum tare_status status = cli_read_counts(counts, &o->thread_counts, MAX_THREAD_COUNTS,
+                                              (size_t)cli_cpus(), o->threads, "--threads", err);
+    for (size_t i = 0; i < o->thread_counts && status == TARE_OK; i++)
+        o->counts[i] = (int)counts[i];
+    return status;
 }
 
 static enum tare_status make_plan(struct tare_plan *plan, const struct options *o, int argc,
@@ -209,7 +204,7 @@ static void show_progress(void *context, const struct tare_progress *p) {
         return;
     }
     snprintf(text + used, room, ": %s: %s", tare_state_name(p->outcome->state), p->outcome->reason);
-    cli_make_plain(text);
+    tare_make_plain(text);
     cli_progress_end(); /* a failure stays on the screen */
     fprintf(stderr, "%s\n", text);
 }
@@ -358,6 +353,9 @@ static enum tare_status resume(const struct options *o, struct tare_err *err) {
     enum tare_status status = tare_resume_open(&resumed, o->resume, err);
     if (status != TARE_OK)
         return status;
+    if (resumed.cut)
+        fprintf(stderr, "tare: the last line of samples.jsonl was cut off by a crash; its job is "
+                        "measured again\n");
     status = tare_resume_is_complete(&resumed) ? print_report(o->resume, o->json, err)
                                                : carry_on(&resumed, o, err);
     tare_resume_close(&resumed);
@@ -373,8 +371,9 @@ static enum tare_status check_resume(const struct cli_option *options, size_t co
         for (size_t f = 0; f < sizeof fitting / sizeof *fitting; f++)
             fits = fits || strcmp(options[i].name, fitting[f]) == 0;
         if (!fits)
-            return tare_fail(err, TARE_USAGE, options[i].name, "leave it out",
-                             "--resume carries on the plan that the folder holds");
+            return tare_fail(err, TARE_USAGE, "--resume", "leave it out",
+                             "carries on the plan that the folder holds: --%s has no place there",
+                             options[i].name);
     }
     return TARE_OK;
 }

@@ -190,15 +190,11 @@ static int run(int argc, char **argv, const struct cli_command *command) {
     struct cli_args args;
     struct tare_err err = {0};
     bool helped;
-    char rest;
     enum tare_status status = cli_parse(&args, &helped, argc, argv, command, options, 2, &err);
     if (helped)
         return 0;
-    if (status == TARE_OK && size &&
-        (sscanf(size, "%4zux%4zu%c", &p.height, &p.width, &rest) != 2 || p.height == 0 ||
-         p.width == 0))
-        status =
-            tare_fail(&err, TARE_USAGE, "--size", "--size 28x28", "\"%.20s\" is no size", size);
+    if (status == TARE_OK && size)
+        status = cli_read_size(&p.height, &p.width, size, &err);
     if (status == TARE_OK && args.count < 2)
         status = tare_fail(&err, TARE_USAGE, NULL, "tare predict digits.safetensors seven.png",
                            "name a model and an image");

@@ -34,30 +34,54 @@ static void render(struct tare_buf *out, const struct tare_summary *summary, con
         tare_report_text(out, summary, &options);
 }
 
-/* Somebody else's folder, or one on a read-only disk, can be looked at all the same. */
+/* A header that never changes has no room for what a CSV should say first. */
+static void warn_of_misfits(const struct tare_summary *summary, const char *format) {
+    if (summary->misfit_count > 0 && format && strcmp(format, "csv") == 0)
+        fprintf(stderr,
+                "tare: warning: %zu line%s of samples.jsonl %s fit %s: %s; --format text names "
+                "%s\n",
+                summary->misfit_count, summary->misfit_count == 1 ? "" : "s",
+                summary->misfit_count == 1 ? "doesn't" : "don't",
+                summary->misfit_count == 1 ? "its checksum" : "their checksums",
+                summary->salvaged ? "left out" : "read all the same",
+                summary->misfit_count == 1 ? "it" : "them");
+}
+
+/* The three files again. A report of samples that were changed replaces none; and somebody else's
+ * folder, or one on a read-only disk, can be looked at all the same. */
 static enum tare_status renew(const char *dir, const struct tare_summary *summary,
                               struct tare_err *err) {
-    enum tare_status status = tare_report_write_all(dir, summary, err);
-    if (status == TARE_OK || access(dir, W_OK) == 0)
+    bool changed = summary->misfit_count > 0;
+    enum tare_status status = changed
+                                  ? tare_fail(err, TARE_DATA, "samples.jsonl", NULL, "was changed")
+                                  : tare_report_write_all(dir, summary, err);
+    if (status == TARE_OK || (!changed && access(dir, W_OK) == 0))
         return status;
     fprintf(stderr, "tare: warning: report.md, .json and .csv were not renewed: %s: %s\n",
             err->where, err->what);
     return TARE_OK;
 }
 
-static enum tare_status report(const char *dir, const char *format, struct tare_err *err) {
+static enum tare_status report(const char *dir, const char *format, bool salvage,
+                               struct tare_err *err) {
     struct tare_summary summary = {0};
     struct tare_buf out = {0};
     char *path = tare_path_join(dir, "samples.jsonl");
-    enum tare_status status = path ? tare_summary_read(&summary, path, err)
-                                   : tare_fail(err, TARE_MEMORY, dir, NULL, "no memory");
+    enum tare_status status = TARE_OK;
+    if (!path)
+        status = tare_fail(err, TARE_MEMORY, dir, NULL, "no memory");
+    else
+        status = salvage ? tare_summary_salvage(&summary, path, err)
+                         : tare_summary_read(&summary, path, err);
     if (status == TARE_OK)
         render(&out, &summary, format ? format : "text");
     if (status == TARE_OK && out.failed)
         status = tare_fail(err, TARE_MEMORY, dir, NULL, "no memory for the report");
-    if (status == TARE_OK)
+    if (status == TARE_OK) {
         fwrite(out.data, 1, out.size, stdout);
-    if (status == TARE_OK && !format) /* without --format: the files are made again too */
+        warn_of_misfits(&summary, format);
+    }
+    if (status == TARE_OK && !format && !salvage) /* without --format the files are made again */
         status = renew(dir, &summary, err);
     tare_buf_free(&out);
     tare_summary_free(&summary);
@@ -67,15 +91,18 @@ static enum tare_status report(const char *dir, const char *format, struct tare_
 
 static int run(int argc, char **argv, const struct cli_command *command) {
     const char *format = NULL;
-    bool json = false;
+    bool json = false, salvage = false;
     const struct cli_option options[] = {
         {"format", CLI_TEXT, &format, "NAME",
          "text, markdown, csv or json on stdout only; no file is written", 0},
-        {"json", CLI_FLAG, &json, NULL, "the same as --format json", 0}};
+        {"json", CLI_FLAG, &json, NULL, "the same as --format json", 0},
+        {"salvage", CLI_FLAG, &salvage, NULL,
+         "leaves out damaged lines of samples.jsonl; no file is written", 0}};
     struct cli_args args;
     struct tare_err err = {0};
     bool helped;
-    enum tare_status status = cli_parse(&args, &helped, argc, argv, command, options, 2, &err);
+    enum tare_status status = cli_parse(&args, &helped, argc, argv, command, options,
+                                        sizeof options / sizeof *options, &err);
     if (helped)
         return 0;
     if (status == TARE_OK && args.count != 1)
@@ -84,7 +111,7 @@ static int run(int argc, char **argv, const struct cli_command *command) {
     if (status == TARE_OK && format)
         status = check_format(format, &err);
     if (status == TARE_OK)
-        status = report(args.words[0], json ? "json" : format, &err);
+        status = report(args.words[0], json ? "json" : format, salvage, &err);
     return status == TARE_OK ? 0 : cli_fail(&err);
 }
 
@@ -93,5 +120,6 @@ const struct cli_command cmd_report = {
     "report DIR [OPTION]...",
     "  tare report results/2026-01-31T12-00-00Z        the table; report.md, .json, .csv made "
     "again\n"
-    "  tare report DIR --format csv > rows.csv         one format, on stdout, nothing written\n",
+    "  tare report DIR --format csv > rows.csv         one format, on stdout, nothing written\n"
+    "  tare report DIR --salvage                       what is left of a damaged samples.jsonl\n",
     run};

@@ -1,13 +1,24 @@
 /* cmd_verify.c: tare verify: is a results folder still what tare wrote? */
 #include <stdio.h>
+#include <string.h>
 
 #include "cli.h"
 #include "tare/report.h"
 
+struct findings {
+    bool first_line, lines; /* of samples.jsonl that were changed: the first, others */
+};
+
 static void print_finding(void *context, enum tare_finding finding, const char *path,
                           const char *why) {
-    (void)context;
+    static const char line_of[] = "samples.jsonl:";
+    struct findings *findings = context;
     struct tare_buf line = {0};
+    if (strncmp(path, line_of, sizeof line_of - 1) == 0) {
+        bool first = strcmp(path + sizeof line_of - 1, "1") == 0;
+        findings->first_line = findings->first_line || first;
+        findings->lines = findings->lines || !first;
+    }
     tare_report_finding(&line, finding, path, why);
     if (!line.failed)
         puts(line.data);
@@ -15,7 +26,8 @@ static void print_finding(void *context, enum tare_finding finding, const char *
 }
 
 static enum tare_status verify_folder(const char *dir, struct tare_err *err) {
-    struct tare_verify verify = {.dir = dir, .found = print_finding};
+    struct findings findings = {0};
+    struct tare_verify verify = {.dir = dir, .found = print_finding, .context = &findings};
     enum tare_status status = tare_verify_folder(&verify, err);
     if (status == TARE_OK)
         status = tare_report_verify(&verify, err);
@@ -29,8 +41,12 @@ static enum tare_status verify_folder(const char *dir, struct tare_err *err) {
     if (counts[TARE_FINDING_EXTRA] > 0)
         printf("; %zu that nobody recorded", counts[TARE_FINDING_EXTRA]);
     printf("\n");
+    bool salvageable = findings.lines && !findings.first_line;
     if (tare_verify_faults(&verify) > 0)
-        return tare_fail(err, TARE_FAILED, dir, "restore it from a copy, or measure again",
+        return tare_fail(err, TARE_FAILED, dir,
+                         salvageable ? "restore it from a copy; tare report --salvage reports "
+                                       "what the other lines say"
+                                     : "restore it from a copy, or measure again",
                          "isn't what tare wrote");
     return TARE_OK;
 }

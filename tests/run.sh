@@ -57,6 +57,7 @@ check() {
 }
 
 check arrows scripts/check-arrows.sh
+check links scripts/check-links.sh
 check format make --no-print-directory -s check-format
 for program in "$san"/test_*; do
     case $program in *.d) continue ;; esac

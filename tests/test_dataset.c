@@ -188,6 +188,15 @@ static void fashion_mnist_is_known_and_stands_in(void **state) {
     unsetenv("TARE_DATA");
 }
 
+static void read_gzip(struct tare_buf *out, const char *path) {
+    char chunk[65536];
+    gzFile file = gzopen(path, "rb");
+    assert_non_null(file);
+    for (int got; (got = gzread(file, chunk, sizeof chunk)) > 0;)
+        tare_buf_append(out, chunk, (size_t)got);
+    assert_int_equal(gzclose(file), Z_OK);
+}
+
 /* A folder as Fashion-MNIST's, with one file replaced by `bytes`, or changed in its last byte. */
 static void damage_fashion(const char *dir, size_t role, const char *bytes, size_t size) {
     char name[256], real[256];
@@ -202,7 +211,7 @@ static void damage_fashion(const char *dir, size_t role, const char *bytes, size
             continue;
         }
         struct tare_buf file = {0}, packed = {0};
-        assert_int_equal(tare_read_decoded(&file, real, NULL), TARE_OK);
+        read_gzip(&file, real);
         if (bytes == NULL)
             file.data[file.size - 1] ^= 1;
         gzip_bytes(&packed, bytes == NULL ? file.data : bytes, bytes == NULL ? file.size : size);

@@ -194,7 +194,7 @@ static void blank_and_broken_pictures_are_errors(void **state) {
     const char *text = scratch_write("text.png", "not a picture", 13);
     assert_int_equal(tare_digit_read(back, SIDE, SIDE, text, &err), TARE_DATA);
     assert_non_null(strstr(err.hint, "PNG"));
-    assert_int_equal(tare_digit_read(back, SIDE, SIDE, scratch_path("none.png"), &err), TARE_DATA);
+    assert_int_equal(tare_digit_read(back, SIDE, SIDE, scratch_path("none.png"), &err), TARE_IO);
 }
 
 static void every_truncation_is_refused(void **state) {

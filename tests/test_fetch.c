@@ -1,11 +1,18 @@
-/* test_fetch.c: downloads against a server of our own on the loopback: whole, cut and resumed, a
- * server that ignores ranges or gives wrong ones, wrong bytes, 404, silence, a full disk's like. */
+/* test_fetch.c: downloads against a server of our own on the loopback: whole, cut anywhere and
+ * resumed, a server that ignores ranges or gives wrong ones, wrong bytes, 404, silence, a disk that
+ * is full. Killed in the middle, and two at once: this program, called with a URL, a path and a
+ * checksum, is a process that fetches. */
 #include "scratch.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tare/data.h"
@@ -20,13 +27,17 @@ static struct {
     unsigned requests;
     int64_t last_range; /* start asked for last; −1: none */
     unsigned progress_calls;
+    size_t cut_at;          /* of /cut-once.gz: where its first answer breaks off */
+    _Atomic size_t allowed; /* of /slow.gz: what has been given may not pass this */
+    struct tare_buf former; /* what /changed.gz was before; served once, and cut */
+    struct tare_buf wrong;  /* what /wrong.gz is */
 } server;
 
 /* What a served response has left to give. */
 struct reply {
     const char *bytes;
     size_t size, cut_at; /* cut_at: break the connection there */
-    bool stall;
+    bool stall, slow;
 };
 
 static ssize_t give(void *context, uint64_t at, char *out, size_t room) {
@@ -40,6 +51,10 @@ static ssize_t give(void *context, uint64_t at, char *out, size_t room) {
     size_t count = reply->cut_at - (size_t)at;
     if (count > room)
         count = room;
+    while (reply->slow && at + count > server.allowed)
+        usleep(1000);
+    if (reply->slow)
+        usleep(2000);
     memcpy(out, reply->bytes + at, count);
     return (ssize_t)count;
 }
@@ -56,6 +71,21 @@ static enum MHD_Result answer_text(struct MHD_Connection *connection, unsigned c
     return result;
 }
 
+static enum MHD_Result answer(struct MHD_Connection *connection, unsigned code, struct reply *reply,
+                              size_t range_said) {
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(reply->size, 4096, give, reply, free);
+    if (code == MHD_HTTP_PARTIAL_CONTENT) {
+        char range[96];
+        size_t end = range_said + reply->size;
+        snprintf(range, sizeof range, "bytes %zu-%zu/%zu", range_said, end - 1, end);
+        MHD_add_response_header(response, "Content-Range", range);
+    }
+    const enum MHD_Result result = MHD_queue_response(connection, code, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
 static enum MHD_Result answer_bytes(struct MHD_Connection *connection, unsigned code, size_t from,
                                     size_t range_said, size_t cut_at, bool stall) {
     struct reply *reply = calloc(1, sizeof *reply);
@@ -63,17 +93,17 @@ static enum MHD_Result answer_bytes(struct MHD_Connection *connection, unsigned 
     reply->size = server.file.size - from;
     reply->cut_at = cut_at < reply->size ? cut_at : reply->size;
     reply->stall = stall;
-    struct MHD_Response *response =
-        MHD_create_response_from_callback(reply->size, 4096, give, reply, free);
-    if (code == MHD_HTTP_PARTIAL_CONTENT) {
-        char range[96];
-        snprintf(range, sizeof range, "bytes %zu-%zu/%zu", range_said, server.file.size - 1,
-                 server.file.size);
-        MHD_add_response_header(response, "Content-Range", range);
-    }
-    const enum MHD_Result result = MHD_queue_response(connection, code, response);
-    MHD_destroy_response(response);
-    return result;
+    return answer(connection, code, reply, range_said);
+}
+
+/* All of other bytes than the file's, or the first of them. */
+static enum MHD_Result answer_other(struct MHD_Connection *connection, const struct tare_buf *other,
+                                    size_t cut_at) {
+    struct reply *reply = calloc(1, sizeof *reply);
+    reply->bytes = other->data;
+    reply->size = other->size;
+    reply->cut_at = cut_at < other->size ? cut_at : other->size;
+    return answer(connection, MHD_HTTP_OK, reply, 0);
 }
 
 /* The path of the URL says how to misbehave. */
@@ -98,6 +128,28 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         return answer_bytes(connection, 200, 0, 0, whole, false);
     if (strcmp(url, "/silent.gz") == 0)
         return answer_bytes(connection, 200, 0, 0, whole, true);
+    if (strcmp(url, "/wrong.gz") == 0)
+        return answer_other(connection, &server.wrong, SIZE_MAX);
+    if (strcmp(url, "/changed.gz") == 0 && server.requests == 1)
+        return answer_other(connection, &server.former, CUT_AT);
+    if (strcmp(url, "/cut-once.gz") == 0 && server.requests == 1)
+        return answer_bytes(connection, 200, 0, 0, server.cut_at, false);
+    if (strcmp(url, "/pieces.gz") == 0 && from < whole)
+        return answer_bytes(connection, range != NULL ? 206 : 200, from, from, server.cut_at,
+                            false);
+    if (strcmp(url, "/endless.gz") == 0) { /* always more, from wherever is asked for */
+        struct reply *reply = calloc(1, sizeof *reply);
+        *reply = (struct reply){.bytes = server.file.data, .size = whole, .cut_at = whole};
+        return answer(connection, range != NULL ? 206 : 200, reply, from);
+    }
+    if (strcmp(url, "/slow.gz") == 0 && from < whole) {
+        struct reply *reply = calloc(1, sizeof *reply);
+        *reply = (struct reply){.bytes = server.file.data + from,
+                                .size = whole - from,
+                                .cut_at = whole - from,
+                                .slow = true};
+        return answer(connection, range != NULL ? 206 : 200, reply, from);
+    }
     if (from >= whole)
         return answer_text(connection, 416, NULL, NULL);
     const bool confused = strcmp(url, "/confused.gz") == 0; /* says it gives another range */
@@ -138,6 +190,8 @@ static int start_server(void **state) {
 static int stop_server(void **state) {
     MHD_stop_daemon(server.daemon);
     tare_buf_free(&server.file);
+    tare_buf_free(&server.former);
+    tare_buf_free(&server.wrong);
     return scratch_teardown(state);
 }
 
@@ -146,6 +200,7 @@ static int clean(void **state) {
     unlink(scratch_path("f.gz"));
     unlink(scratch_path("f.gz.part"));
     server.requests = 0;
+    server.allowed = SIZE_MAX;
     server.progress_calls = 0;
     server.last_range = -1;
     return 0;
@@ -318,6 +373,205 @@ static void other_protocols_and_missing_folders_are_refused(void **state) {
                      TARE_IO);
 }
 
+/* Wherever an answer breaks off: what came is kept, the rest is asked for, once. */
+static void a_cut_at_every_chunk_is_resumed(void **state) {
+    size_t cuts = 0;
+    for (server.cut_at = 1; server.cut_at < server.file.size; server.cut_at += 4096) {
+        clean(state);
+        assert_int_equal(fetch("cut-once.gz", NULL), TARE_OK);
+        assert_true(file_is_good());
+        assert_int_equal(server.requests, 2);
+        assert_int_equal(server.last_range, server.cut_at);
+        cuts++;
+    }
+    assert_true(cuts > 70);
+}
+
+/* More pieces than one call asks for: the next call goes on. */
+static void many_pieces_come_in_several_calls(void **state) {
+    (void)state;
+    size_t calls = 0, before = 0;
+    server.cut_at = 20000;
+    for (enum tare_status status = TARE_IO; status != TARE_OK; calls++) {
+        struct tare_buf part = {0};
+        status = fetch("pieces.gz", NULL);
+        assert_true(status == TARE_OK || status == TARE_IO);
+        if (status == TARE_OK)
+            break;
+        assert_int_equal(tare_file_read(&part, scratch_path("f.gz.part"), server.file.size, NULL),
+                         TARE_OK);
+        assert_true(part.size > before);
+        before = part.size;
+        tare_buf_free(&part);
+    }
+    assert_true(calls >= 2);
+    assert_true(file_is_good());
+}
+
+/* The part is of what the server had before: together they are neither, and it is fetched anew. */
+static void a_file_that_changed_meanwhile_starts_anew(void **state) {
+    (void)state;
+    server.former.size = 0;
+    tare_buf_append(&server.former, server.file.data, server.file.size);
+    for (size_t i = 0; i < server.former.size; i += 1000)
+        server.former.data[i] ^= 0x10;
+    assert_int_equal(fetch("changed.gz", NULL), TARE_OK);
+    assert_true(file_is_good());
+    assert_int_equal(server.requests, 3); /* the former one, its rest, and the whole */
+    assert_int_equal(server.last_range, -1);
+}
+
+/* What a server gives in place of the file: each is thrown away, whatever stood there stays. */
+static void wrong_files_are_thrown_away(void **state) {
+    struct tare_buf *wrong = &server.wrong;
+    for (int kind = 0; kind < 7; kind++)
+        for (int there = 0; there < 2; there++) {
+            struct tare_err err = {0};
+            clean(state);
+            wrong->size = 0;
+            tare_buf_append(wrong, server.file.data, server.file.size);
+            switch (kind) {
+            case 0: /* a bit of the compressed bytes */
+                wrong->data[wrong->size / 2] ^= 1;
+                break;
+            case 1: /* of the checksum at the end of a .gz */
+                wrong->data[wrong->size - 6] ^= 1;
+                break;
+            case 2: /* a .gz that ends too early, as it says itself */
+                wrong->size -= 1;
+                break;
+            case 3:
+                wrong->size /= 2;
+                break;
+            case 4: /* too long: by rubbish, by another member */
+                tare_buf_puts(wrong, "more");
+                break;
+            case 5:
+                gzip_bytes(wrong, "more", 4);
+                break;
+            default: /* a good .gz of something else */
+                wrong->size = 0;
+                gzip_bytes(wrong, "something else", 14);
+            }
+            if (there)
+                scratch_write("f.gz", "precious", 8);
+            assert_int_equal(fetch("wrong.gz", &err), TARE_DATA);
+            assert_true(err.what[0] != '\0' && err.where[0] != '\0' && err.hint[0] != '\0');
+            assert_int_equal(server.requests, 1);
+            assert_int_equal(tare_path_exists(scratch_path("f.gz")), there);
+            assert_true(!there || scratch_holds("f.gz", "precious", 8));
+            assert_false(tare_path_exists(scratch_path("f.gz.part")));
+        }
+}
+
+static void a_good_file_is_not_even_asked_for(void **state) {
+    (void)state;
+    scratch_write("f.gz", server.file.data, server.file.size);
+    assert_int_equal(fetch("page.gz", NULL), TARE_OK);
+    assert_int_equal(server.requests, 0);
+    assert_true(file_is_good());
+}
+
+/* A part at the limit (a hole: it takes no disk) and a server that has more. */
+static void an_endless_file_is_thrown_away(void **state) {
+    (void)state;
+    struct tare_err err = {0};
+    scratch_write("f.gz.part", "", 0);
+    assert_int_equal(truncate(scratch_path("f.gz.part"), (1 << 30) - 5), 0);
+    assert_int_equal(fetch("endless.gz", &err), TARE_DATA);
+    assert_non_null(strstr(err.what, "more than 1024 MiB"));
+    assert_int_equal(server.requests, 1);
+    assert_false(tare_path_exists(scratch_path("f.gz.part")));
+    assert_false(tare_path_exists(scratch_path("f.gz")));
+}
+
+/* Files may not grow over 100,000 bytes: a write fails as it does when the disk is full. */
+static void a_full_disk_is_told_and_resumed(void **state) {
+    (void)state;
+    struct tare_err err = {0};
+    struct rlimit was, little = {.rlim_cur = 100000};
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+    little.rlim_max = was.rlim_max;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+    enum tare_status status = fetch("whole.gz", &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+    assert_int_equal(status, TARE_IO);
+    assert_non_null(strstr(err.where, "f.gz.part"));
+    assert_non_null(strstr(err.what, strerror(EFBIG)));
+    assert_non_null(strstr(err.hint, "disk space"));
+    assert_int_equal(server.requests, 1);
+    assert_false(tare_path_exists(scratch_path("f.gz")));
+    assert_true(scratch_holds("f.gz.part", server.file.data, 100000));
+    assert_int_equal(fetch("whole.gz", NULL), TARE_OK);
+    assert_int_equal(server.last_range, 100000);
+    assert_true(file_is_good());
+}
+
+/* ---- other processes ---------------------------------------------------------------------------
+ */
+
+static pid_t start_fetching(const char *file) {
+    char url[128], *path = strdup(scratch_path("f.gz")), me[] = "/proc/self/exe";
+    snprintf(url, sizeof url, "%s%s", server.url, file);
+    char *const argv[] = {me, url, path, server.sha256, NULL};
+    pid_t pid;
+    assert_int_equal(posix_spawn(&pid, me, NULL, NULL, argv, environ), 0);
+    free(path);
+    return pid;
+}
+
+static size_t size_of(const char *name) {
+    struct stat info;
+    return stat(scratch_path(name), &info) == 0 ? (size_t)info.st_size : 0;
+}
+
+/* Killed wherever it is: the part is a beginning of the file, and the next process goes on there.
+ */
+static void a_killed_download_is_resumed(void **state) {
+    for (size_t least = 1; least + 60000 < server.file.size; least += 60000) {
+        int status;
+        clean(state);
+        server.allowed = least + 30000; /* so that it can't end before it is killed */
+        pid_t pid = start_fetching("slow.gz");
+        while (size_of("f.gz.part") < least && waitpid(pid, &status, WNOHANG) == 0)
+            usleep(1000);
+        kill(pid, SIGKILL);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        server.allowed = SIZE_MAX;
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        size_t kept = size_of("f.gz.part");
+        assert_true(kept >= least && kept < server.file.size);
+        assert_true(scratch_holds("f.gz.part", server.file.data, kept));
+        assert_false(tare_path_exists(scratch_path("f.gz")));
+        assert_int_equal(fetch("whole.gz", NULL), TARE_OK);
+        assert_int_equal(server.last_range, kept);
+        assert_true(file_is_good());
+    }
+}
+
+/* One fetches, the other waits for it; whoever looks sees the whole file or none. */
+static void two_at_once_fetch_once(void **state) {
+    (void)state;
+    int status, left = 2;
+    start_fetching("slow.gz");
+    start_fetching("slow.gz");
+    while (left > 0) {
+        pid_t pid = waitpid(-1, &status, WNOHANG);
+        assert_true(pid >= 0);
+        if (pid > 0) {
+            left--;
+            assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+            assert_true(scratch_holds("f.gz", server.file.data, server.file.size));
+        }
+        if (tare_path_exists(scratch_path("f.gz")))
+            assert_true(scratch_holds("f.gz", server.file.data, server.file.size));
+        usleep(500);
+    }
+    assert_int_equal(server.requests, 1);
+    assert_true(file_is_good());
+}
+
 /* The whole way: nothing on the machine, a mirror that has other bytes. */
 static void a_data_set_is_asked_from_the_mirror(void **state) {
     (void)state;
@@ -340,7 +594,9 @@ static void a_data_set_is_asked_from_the_mirror(void **state) {
     assert_false(tare_path_exists(scratch_path("tare/data/mnist/train-images-idx3-ubyte.gz")));
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    if (argc == 4)
+        return tare_exit_code(tare_fetch(argv[2], argv[1], argv[3], NULL, NULL));
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_whole_file_is_fetched_once, clean),
         cmocka_unit_test_setup(a_redirection_is_followed, clean),
@@ -356,6 +612,15 @@ int main(void) {
         cmocka_unit_test_setup(a_silent_server_is_given_up, clean),
         cmocka_unit_test_setup(nobody_listening_is_an_error, clean),
         cmocka_unit_test_setup(other_protocols_and_missing_folders_are_refused, clean),
+        cmocka_unit_test_setup(a_cut_at_every_chunk_is_resumed, clean),
+        cmocka_unit_test_setup(many_pieces_come_in_several_calls, clean),
+        cmocka_unit_test_setup(a_file_that_changed_meanwhile_starts_anew, clean),
+        cmocka_unit_test_setup(wrong_files_are_thrown_away, clean),
+        cmocka_unit_test_setup(a_good_file_is_not_even_asked_for, clean),
+        cmocka_unit_test_setup(an_endless_file_is_thrown_away, clean),
+        cmocka_unit_test_setup(a_full_disk_is_told_and_resumed, clean),
+        cmocka_unit_test_setup(a_killed_download_is_resumed, clean),
+        cmocka_unit_test_setup(two_at_once_fetch_once, clean),
         cmocka_unit_test_setup(a_data_set_is_asked_from_the_mirror, clean),
     };
     return cmocka_run_group_tests_name("fetch", tests, start_server, stop_server);

@@ -14,6 +14,7 @@
 
 #include "tare/array.h"
 #include "tare/buf.h"
+#include "tare/children.h"
 #include "tare/clock.h"
 #include "tare/supervise.h"
 #include "temporary.h"
@@ -74,6 +75,24 @@ static void supervise_bad(struct tare_outcome *outcome, const char *name, double
     free(program);
 }
 
+/* Processes whose command line has this word; read from /proc. */
+static int running(const char *word) {
+    DIR *proc = opendir("/proc");
+    int count = 0;
+    for (struct dirent *entry; proc && (entry = readdir(proc));) {
+        char path[300], command[512] = "";
+        snprintf(path, sizeof path, "/proc/%s/cmdline", entry->d_name);
+        FILE *file = entry->d_name[0] >= '0' && entry->d_name[0] <= '9' ? fopen(path, "r") : NULL;
+        if (!file)
+            continue;
+        size_t got = fread(command, 1, sizeof command - 1, file);
+        count += got > 0 && strstr(command, word) != NULL;
+        fclose(file);
+    }
+    closedir(proc);
+    return count;
+}
+
 /* Every behaviour that the supervisor itself must see, and the verdict. Behaviours that only
  * grading sees (wrong logits) end well here; test_campaign.c has those. */
 static const struct {
@@ -101,6 +120,14 @@ static const struct {
     {"boaster", TARE_STATE_VOID, "phases add up to"},
     {"nanloss", TARE_STATE_FAILED, "loss of epoch 0 is not a number"},
     {"orphan", TARE_STATE_OK, ""},
+    {"holder", TARE_STATE_OK, ""},
+    {"crowd", TARE_STATE_OK, ""},
+    {"runner", TARE_STATE_OK, ""},
+    {"escapee", TARE_STATE_OK, ""},
+    {"sleeper", TARE_STATE_FAILED, "not done within 1 s"},
+    {"stopper", TARE_STATE_FAILED, "not done within 1 s"},
+    {"killer", TARE_STATE_FAILED, "its launcher was killed"},
+    {"fugitive", TARE_STATE_FAILED, "its launcher was killed"},
     {"skipper", TARE_STATE_SKIPPED, "no such device"},
     {"failer", TARE_STATE_FAILED, "shapes differ"},
 };
@@ -113,6 +140,9 @@ static void every_behaviour_gets_its_verdict(void **state) {
         if (outcome.state != verdicts[i].state || !strstr(outcome.reason, verdicts[i].reason))
             fail_msg("%s: %s: %s", verdicts[i].name, tare_state_name(outcome.state),
                      outcome.reason);
+        char program[64];
+        snprintf(program, sizeof program, "tare-engine-%s", verdicts[i].name);
+        assert_int_equal(running(program), 0);
         tare_outcome_free(&outcome);
     }
 }
@@ -150,24 +180,6 @@ static void a_flood_is_capped_and_counted(void **state) {
     tare_outcome_free(&outcome);
 }
 
-/* Processes whose command line has this word; read from /proc. */
-static int running(const char *word) {
-    DIR *proc = opendir("/proc");
-    int count = 0;
-    for (struct dirent *entry; proc && (entry = readdir(proc));) {
-        char path[300], command[512] = "";
-        snprintf(path, sizeof path, "/proc/%s/cmdline", entry->d_name);
-        FILE *file = entry->d_name[0] >= '0' && entry->d_name[0] <= '9' ? fopen(path, "r") : NULL;
-        if (!file)
-            continue;
-        size_t got = fread(command, 1, sizeof command - 1, file);
-        count += got > 0 && strstr(command, word) != NULL;
-        fclose(file);
-    }
-    closedir(proc);
-    return count;
-}
-
 static void orphans_are_killed_and_counted(void **state) {
     (void)state;
     struct tare_outcome outcome;
@@ -196,6 +208,38 @@ static void stopping_ends_the_engine(void **state) {
     assert_true(outcome.interrupted);
     assert_int_equal(running("tare-engine-hang"), 0);
     tare_outcome_free(&outcome);
+}
+
+static pid_t start_waiting(void) {
+    pid_t child = fork();
+    if (child == 0)
+        for (;;)
+            pause();
+    return child;
+}
+
+/* Both ways to find one's children, the kernel's list and the parents of all, say the same. */
+static void children_are_found_and_ended(void **state) {
+    (void)state;
+    pid_t spared = start_waiting(), other = start_waiting(), pids[8], more[8];
+    int count = tare_children(pids, 8);
+    assert_int_equal(count, 2);
+    assert_int_equal(tare_children_by_parent(more, 8), 2);
+    for (int i = 0; i < 2; i++) {
+        assert_true(pids[i] == spared || pids[i] == other);
+        assert_true(more[i] == spared || more[i] == other);
+    }
+    assert_true(pids[0] != pids[1] && more[0] != more[1]);
+    assert_int_equal(tare_children(pids, 1), 1);
+    assert_int_equal(tare_children_end(&spared, 1), 1);
+    assert_int_equal(kill(other, 0), -1);
+    assert_int_equal(kill(spared, 0), 0);
+    struct tare_outcome outcome; /* nor does an engine's end touch what was there before it */
+    supervise_bad(&outcome, "orphan", 10, NULL);
+    tare_outcome_free(&outcome);
+    assert_int_equal(tare_children(pids, 8), 1);
+    assert_int_equal(tare_children_end(NULL, 0), 1);
+    assert_int_equal(tare_children(pids, 8), 0);
 }
 
 static void what_cannot_be_run_is_a_verdict(void **state) {
@@ -254,6 +298,7 @@ int main(void) {
         cmocka_unit_test(orphans_are_killed_and_counted),
         cmocka_unit_test(a_time_out_is_kept),
         cmocka_unit_test(stopping_ends_the_engine),
+        cmocka_unit_test(children_are_found_and_ended),
         cmocka_unit_test(what_cannot_be_run_is_a_verdict),
         cmocka_unit_test(measurements_are_plausible),
         cmocka_unit_test(the_judge_at_its_limits),

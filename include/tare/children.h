@@ -10,8 +10,8 @@
 #include <sys/types.h>
 
 /* The children of all threads, zombies included: at most room of them into pids; returns how many.
- * The kernel keeps a list, which tare_children reads; where it was built without one, −1 inside,
- * and tare_children_by_parent asks every process there is for its parent. */
+ * The kernel keeps a list, which tare_children reads; where it was built without one, it calls
+ * tare_children_by_parent, which asks every process there is for its parent. */
 int tare_children(pid_t *pids, int room);
 int tare_children_by_parent(pid_t *pids, int room);
 

@@ -51,11 +51,6 @@ void tare_dataset_free(struct tare_dataset *set);
 enum tare_status tare_idx_parse(struct tare_array *array, const void *bytes, size_t size,
                                 const char *name, struct tare_err *err);
 
-/* Inflates a .gz held in memory; more than max_bytes decoded is an error. */
-struct tare_buf;
-enum tare_status tare_gunzip(struct tare_buf *out, const void *bytes, size_t size, size_t max_bytes,
-                             const char *name, struct tare_err *err);
-
 /* Reads an image pair of any supported kind by path: IDX or .npy, .gz or not. Images come back
  * uint8 (n, …), labels int32 (n). */
 enum tare_status tare_images_read(struct tare_array *images, const char *path,
@@ -75,5 +70,7 @@ enum tare_status tare_fetch(const char *path, const char *url, const char *sha25
  * Free *folder. The test labels are there for the tutorials only; no controlled job names them. */
 enum tare_status tare_dataset_prepare(char **folder, const struct tare_dataset *set,
                                       struct tare_err *err);
+/* The i-th of those files, relative to the folder; NULL after the last. Read-only, all of them. */
+const char *tare_dataset_file(size_t i);
 
 #endif

@@ -159,6 +159,7 @@ enum tare_status tare_campaign_run(struct tare_campaign *campaign, struct tare_e
 struct tare_resume {
     struct tare_journal *journal;
     struct tare_plan plan; /* without its net, which needs the data */
+    bool cut;              /* the last line was cut off by a crash: its job is missing */
     char data_sha256[65], data_title[128], data_source[512];
     char cpu[128];
 };

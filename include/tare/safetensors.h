@@ -17,6 +17,7 @@
 
 #define TARE_MAX_TENSORS 256
 #define TARE_MAX_TENSOR_NAME 64                       /* characters, with the NUL */
+#define TARE_MAX_METADATA 1024                        /* pairs */
 #define TARE_MAX_SAFETENSORS_HEADER ((size_t)1 << 20) /* bytes of JSON */
 
 struct tare_tensor {
@@ -31,7 +32,7 @@ struct tare_tensors {
     char **metadata; /* key, value, key, value …: 2 × metadata_count strings */
 };
 
-/* Parses and copies. Overlapping, unordered-with-gaps, out-of-range or oversized tensors are errors
+/* Overlapping, unordered-with-gaps, out-of-range or oversized tensors are errors
  * that name the tensor and the byte. */
 enum tare_status tare_safetensors_parse(struct tare_tensors *out, const void *bytes, size_t size,
                                         const char *name, struct tare_err *err);
@@ -51,7 +52,7 @@ enum tare_status tare_safetensors_bytes(struct tare_buf *out, const struct tare_
 const struct tare_tensor *tare_tensors_find(const struct tare_tensors *tensors, const char *name);
 const char *tare_tensors_metadata(const struct tare_tensors *tensors, const char *key);
 
-/* Appends a copy of array under name; or a metadata pair. */
+/* Appends a copy of array under name (zeros where its data are NULL); or a metadata pair. */
 enum tare_status tare_tensors_add(struct tare_tensors *tensors, const char *name,
                                   const struct tare_array *array, struct tare_err *err);
 enum tare_status tare_tensors_set_metadata(struct tare_tensors *tensors, const char *key,

@@ -86,17 +86,28 @@ struct tare_summary {
     struct tare_comparison *comparisons;
     struct tare_disagreement *disagreements;
     size_t comparison_count, disagreement_count;
-    bool complete;    /* every planned job is there */
-    size_t torn_line; /* an unfinished last line of the file, which was left out; 0: none */
-    void *memory;     /* what everything above lives in */
+    bool complete;         /* every planned job is there */
+    size_t torn_line;      /* an unfinished last line of the file, which was left out; 0: none */
+    const size_t *misfits; /* lines that don't fit their checksums, from 1, in the file's order */
+    size_t misfit_count;
+    bool salvaged; /* they were left out; a job that is missing may have stood there */
+    void *memory;  /* what everything above lives in */
 };
 
 /* Reads the samples (name is for messages). TARE_DATA names a line that isn't what doc/formats.md
- * says; only the last may be cut short, as a crash leaves it. Unknown records are ignored. */
+ * says; only the last may be cut short, as a crash leaves it. Unknown records are ignored. A line
+ * that can be read and doesn't fit its checksum is read, and told in `misfits`. */
 enum tare_status tare_summary_parse(struct tare_summary *summary, const void *bytes, size_t size,
                                     const char *name, struct tare_err *err);
 enum tare_status tare_summary_read(struct tare_summary *summary, const char *path,
                                    struct tare_err *err);
+
+/* The same without the lines that don't fit their checksums. TARE_DATA where the first one doesn't:
+ * it says what the others are samples of. */
+enum tare_status tare_summary_salvage(struct tare_summary *summary, const char *path,
+                                      struct tare_err *err);
+enum tare_status tare_summary_parse_sound(struct tare_summary *summary, const void *bytes,
+                                          size_t size, const char *name, struct tare_err *err);
 void tare_summary_free(struct tare_summary *summary);
 
 /* A check that went wrong; not one whose runtime isn't installed, which nobody asked for by name.

@@ -43,6 +43,11 @@ struct tare_verify {
  * there and can't be read. */
 enum tare_status tare_verify_folder(struct tare_verify *verify, struct tare_err *err);
 
+/* The lines of a samples.jsonl alone, from memory; dir isn't looked at. A finding's path is
+ * "samples.jsonl:LINE", or "samples.jsonl" for an end that isn't there. TARE_MEMORY. */
+enum tare_status tare_verify_lines(struct tare_verify *verify, const char *text, size_t size,
+                                   struct tare_err *err);
+
 /* For those who add checks of their own. found counts a finding and tells it; file counts a file
  * that should be there and gives its whole path (free it), or NULL after finding that it isn't. */
 void tare_verify_found(struct tare_verify *verify, enum tare_finding finding, const char *path,

@@ -18,6 +18,10 @@
 #include "base/listing.h"
 
 #define ROOM 4096 /* children looked at in one go; the rest in the next */
+#define WIDTH 256 /* of each of those, and */
+#define DEPTH 8   /* generations below it */
+/* In one go: on a busy machine whoever sleeps waits long for its turn. */
+#define PASSES 4
 
 static bool is_number(const char *text) {
     return isdigit((unsigned char)text[0]) != 0;
@@ -30,35 +34,39 @@ static int open_kernel(const char *path) {
     return (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC));
 }
 
-/* Adds the children of one thread; false when the kernel has no such list. */
-static bool add_listed(pid_t *pids, int room, int *count, const char *thread) {
-    char path[300], text[1024];
-    snprintf(path, sizeof path, "/proc/self/task/%s/children", thread);
-    int fd = open_kernel(path);
-    if (fd < 0)
-        return false;
+/* Reads a list of the kernel's, "12 345 6 "; how many numbers, or −1 where there is no such list.
+ * In few system calls: what is listed may be about to fork. */
+static int read_list(pid_t *pids, int room, const char *path) {
+    char text[4096];
+    int fd = open_kernel(path), count = 0;
     long pid = 0;
-    ssize_t got;
-    while ((got = TEMP_FAILURE_RETRY(read(fd, text, sizeof text))) > 0)
-        for (ssize_t i = 0; i < got; i++) { /* "12 345 ", and a piece may end in a number */
+    if (fd < 0)
+        return -1;
+    for (ssize_t size; (size = TEMP_FAILURE_RETRY(read(fd, text, sizeof text))) > 0;)
+        for (ssize_t i = 0; i < size && count < room; i++) {
             if (is_number(text + i))
                 pid = pid * 10 + (text[i] - '0');
-            else if (pid > 0 && *count < room)
-                pids[(*count)++] = (pid_t)pid;
-            if (!is_number(text + i))
+            else if (pid > 0) {
+                pids[count++] = (pid_t)pid;
                 pid = 0;
+            }
         }
     close(fd);
-    return got == 0;
+    return count;
 }
 
 int tare_children(pid_t *pids, int room) {
     struct tare_listing threads = tare_listing_open("/proc/self/task");
-    int count = 0;
-    bool listed = true;
-    for (const char *name; listed && (name = tare_listing_next(&threads));)
-        listed = add_listed(pids, room, &count, name);
-    listed = tare_listing_close(&threads) && listed;
+    int count = 0, more = 0;
+    for (const char *name; more >= 0 && (name = tare_listing_next(&threads));) {
+        char path[300];
+        if (!is_number(name))
+            continue;
+        snprintf(path, sizeof path, "/proc/self/task/%s/children", name);
+        more = read_list(pids + count, room - count, path);
+        count += more > 0 ? more : 0;
+    }
+    const bool listed = tare_listing_close(&threads) && more >= 0;
     return listed ? count : tare_children_by_parent(pids, room);
 }
 
@@ -86,13 +94,26 @@ int tare_children_by_parent(pid_t *pids, int room) {
 }
 
 /* The kernel kills a group at once, also one whose processes fork faster than they can be listed.
- * Only a group that cannot have anybody else in it: the child's own, or one in another session,
- * which some child must have made. */
-static void kill_child(pid_t pid) {
-    pid_t group = getpgid(pid), session = getsid(pid);
-    if (group > 1 && group != getpgrp() && (group == pid || (session > 0 && session != getsid(0))))
-        kill(-group, SIGKILL);
+ * Only a group that cannot have anybody else in it: the one that pid leads, or one in another
+ * session, which a process of its family must have made. */
+static void kill_with_group(pid_t pid) {
+    kill(-pid, SIGKILL);
     kill(pid, SIGKILL);
+    pid_t group = getpgid(pid), session = getsid(pid);
+    if (group > 1 && group != pid && session > 0 && session != getsid(0))
+        kill(-group, SIGKILL);
+}
+
+/* With those below it, the last first: a process that forks and ends has a child already when it
+ * becomes somebody else's, and that one would be gone on when its parent is found. */
+static void kill_tree(pid_t pid, int depth) {
+    pid_t below[WIDTH];
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", (long)pid, (long)pid);
+    int count = depth < DEPTH ? read_list(below, WIDTH, path) : 0;
+    for (int i = 0; i < count; i++)
+        kill_tree(below[i], depth + 1);
+    kill_with_group(pid);
 }
 
 static bool is_one_of(pid_t pid, const pid_t *pids, int count) {
@@ -104,12 +125,13 @@ static bool is_one_of(pid_t pid, const pid_t *pids, int count) {
 
 int tare_children_end(const pid_t *spared, int spared_count) {
     static pid_t pids[ROOM];
-    const struct timespec moment = {.tv_nsec = 200000};
-    for (int reaped = 0;;) {
-        int count = tare_children(pids, ROOM), left = 0, before = reaped;
+    const struct timespec moment = {.tv_nsec = 100000};
+    int reaped = 0;
+    for (unsigned pass = 1;; pass++) {
+        int count = tare_children(pids, ROOM), left = 0;
         for (int i = 0; i < count; i++)
             if (!is_one_of(pids[i], spared, spared_count)) {
-                kill_child(pids[i]);
+                kill_tree(pids[i], 0);
                 left++;
             }
         for (int i = 0; i < count; i++)
@@ -117,7 +139,7 @@ int tare_children_end(const pid_t *spared, int spared_count) {
                 reaped += waitpid(pids[i], NULL, WNOHANG) == pids[i];
         if (left == 0)
             return reaped;
-        if (reaped == before)
+        if (pass % PASSES == 0)
             nanosleep(&moment, NULL); /* the dying need the processor too */
     }
 }

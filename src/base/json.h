@@ -15,6 +15,11 @@
 
 #include "tare/err.h"
 
+/* Of a text that is read: */
+#define TARE_MAX_JSON_DEPTH 16 /* of lists and objects in each other; tare's own texts need 4 */
+/* Separators: every '[', '{', ',' and ':' outside of texts. So many take 15 MB at most. */
+#define TARE_MAX_JSON_ITEMS 131072
+
 /* How many allocations jansson has been refused so far. */
 size_t tare_json_lost(void);
 
@@ -25,8 +30,9 @@ json_t *tare_json_whole(json_t *value, size_t lost);
  * a text with parts left out. value stays the caller's; NULL gives NULL. */
 char *tare_json_dump(const json_t *value, size_t flags);
 
-/* Parses size bytes; keys that stand twice are refused. NULL: *status is TARE_MEMORY, or TARE_DATA
- * and *error says what is wrong with the text; neither fills a tare_err. */
+/* Parses size bytes, within the caps above; keys that stand twice are refused. NULL: *status is
+ * TARE_MEMORY, or TARE_DATA and *error (which may be NULL) says what is wrong with the text, and
+ * where; neither fills a tare_err. */
 json_t *tare_json_load(const char *bytes, size_t size, json_error_t *error,
                        enum tare_status *status);
 

@@ -213,9 +213,8 @@ enum tare_status tare_npy_size_check(const struct tare_npy_header *header, size_
                             "the header promises %zu bytes of data, the file ends after %zu",
                             data_bytes, file_bytes - header->data_offset);
     if (file_bytes > expected)
-        return tare_fail_at(err, name, expected, RESAVE,
-                            "%zu bytes follow the array that the header describes",
-                            file_bytes - expected);
+        return tare_fail_at(err, name, expected, "copy or save the file anew",
+                            "the file goes on after the array that the header describes");
     return TARE_OK;
 }
 

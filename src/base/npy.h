@@ -13,7 +13,7 @@
 #define TARE_MAX_NPY_HEADER_BYTES 65536
 #define TARE_MAX_NPY_PREFIX_BYTES (TARE_MAX_NPY_HEADER_BYTES + 12)
 
-struct tare_npy_header {
+struct tare_npy_header {  /* an IDX header (src/data/idx.c) is read into one too */
     char descr[16];       /* as written: "<f4" */
     char byte_order;      /* '<', '>' or '|' */
     char kind;            /* 'u', 'i', 'f' … */

@@ -1,31 +1,48 @@
 /* safetensors.c: the safetensors format, read and written: eight bytes of header length, a JSON
  * header, and the tensors' bytes one after the other. A file is accepted only when the tensors
  * cover its data exactly: no overlap, no gap, nothing left over, so that one file has one meaning.
- * The list in memory is tensors.c's; jansson reads the JSON and refuses duplicate keys.
+ * The header is checked whole before memory is taken for any tensor.
+ * The list in memory is tensors.c's; jansson reads the JSON (json_text.c).
  */
 #include "tare/safetensors.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/fail_at.h"
 #include "base/json.h"
 #include "tare/buf.h"
 
-#define MAX_FILE_BYTES (8 + TARE_MAX_SAFETENSORS_HEADER + TARE_MAX_ARRAY_BYTES)
 #define ANEW "make the file anew; this one is damaged or was not written as safetensors"
 
-/* A file being parsed: `data` are the bytes after the header. */
+/* Where the data are read from, one after the other: a file, or bytes in memory. */
 struct source {
     const char *name; /* in messages */
-    const uint8_t *data;
-    size_t data_at, data_bytes; /* where data begins in the file, and its size */
+    FILE *file;       /* NULL: memory */
+    const uint8_t *memory;
+    size_t left;                /* bytes of it */
+    size_t data_at, data_bytes; /* where data begin in the file, and their size */
 };
 
-/* A tensor as the header describes it, before its bytes are copied. */
+static enum tare_status take(struct source *from, void *to, size_t size, struct tare_err *err) {
+    if (size > from->left || (from->file && fread(to, 1, size, from->file) != size))
+        return tare_fail_at(err, from->name, from->data_at, "copy the file anew",
+                            "reading it stopped early");
+    if (!from->file && size > 0) {
+        memcpy(to, from->memory, size);
+        from->memory += size;
+    }
+    from->left -= size;
+    return TARE_OK;
+}
+
+/* A tensor as the header describes it, before its bytes are read. */
 struct entry {
     const char *name;
     struct tare_array array; /* data stays NULL */
@@ -117,6 +134,9 @@ static enum tare_status parse_metadata(struct tare_tensors *out, const struct so
         return tare_fail_at(err, from->name, 8, ANEW, "__metadata__ is not an object");
     const char *key = NULL;
     json_t *value = NULL;
+    if (json_object_size(metadata) > TARE_MAX_METADATA)
+        return tare_fail_at(err, from->name, 8, "keep fewer metadata",
+                            "__metadata__ has more than %d keys", TARE_MAX_METADATA);
     json_object_foreach(metadata, key, value) {
         if (!json_is_string(value))
             return tare_fail_at(err, from->name, 8, ANEW, "metadata '%.60s' is not a text", key);
@@ -162,79 +182,113 @@ static enum tare_status parse_entries(struct entry *entries, size_t *count,
     return TARE_OK;
 }
 
-static enum tare_status copy_entries(struct tare_tensors *out, const struct entry *entries,
-                                     size_t count, const struct source *from,
-                                     struct tare_err *err) {
-    for (size_t i = 0; i < count; i++) {
-        /* tare_tensors_add copies from `data`, and does not write to it. */
-        struct tare_array view = entries[i].array;
-        view.data = (void *)(uintptr_t)(from->data + entries[i].begin);
-        enum tare_status status = tare_tensors_add(out, entries[i].name, &view, err);
-        if (status != TARE_OK)
-            return status;
+/* The entries cover the data in their order, so these are read straight into their arrays. */
+static enum tare_status read_entries(struct tare_tensors *out, const struct entry *entries,
+                                     size_t count, struct source *from, struct tare_err *err) {
+    enum tare_status status = TARE_OK;
+    for (size_t i = 0; i < count && status == TARE_OK; i++) {
+        status = tare_tensors_add(out, entries[i].name, &entries[i].array, err);
+        if (status == TARE_OK)
+            status = take(from, out->tensors[i].array.data, entries[i].end - entries[i].begin, err);
     }
-    return TARE_OK;
+    return status;
 }
 
-static enum tare_status parse_header(struct tare_tensors *out, const struct source *from,
-                                     json_t *header, struct tare_err *err) {
+static enum tare_status read_tensors(struct tare_tensors *out, struct source *from, json_t *header,
+                                     struct tare_err *err) {
     size_t count = 0;
     struct entry *entries = calloc(TARE_MAX_TENSORS, sizeof *entries);
     if (entries == NULL)
         return tare_fail(err, TARE_MEMORY, from->name, NULL, "no memory to read it");
     enum tare_status status = parse_entries(entries, &count, out, from, header, err);
     if (status == TARE_OK)
-        status = copy_entries(out, entries, count, from, err);
+        status = read_entries(out, entries, count, from, err);
     free(entries);
     if (status != TARE_OK)
         tare_tensors_free(out);
     return status;
 }
 
-enum tare_status tare_safetensors_parse(struct tare_tensors *out, const void *bytes, size_t size,
-                                        const char *name, struct tare_err *err) {
-    const uint8_t *b = bytes;
+/* text: the header's bytes. */
+static enum tare_status parse_header(json_t **header, const char *text, size_t length,
+                                     const struct source *from, struct tare_err *err) {
+    json_error_t problem;
+    if (length == 0 || text[0] != '{')
+        return tare_fail_at(err, from->name, 8, ANEW, "the header is not a JSON object");
+    enum tare_status status;
+    *header = tare_json_load(text, length, &problem, &status);
+    if (status == TARE_MEMORY)
+        return tare_fail(err, TARE_MEMORY, from->name, NULL, "no memory to read it");
+    if (*header == NULL)
+        return tare_fail_at(err, from->name, 8 + (size_t)problem.position, ANEW,
+                            "the header is not JSON: %s", problem.text);
+    return TARE_OK;
+}
+
+/* from->left: the size of the file. */
+static enum tare_status read_source(struct tare_tensors *out, struct source *from,
+                                    struct tare_err *err) {
+    const size_t size = from->left;
+    uint8_t b[8];
     *out = (struct tare_tensors){0};
     if (size < 8)
-        return tare_fail_at(err, name, size, ANEW, "the file ends inside its eight-byte length");
+        return tare_fail_at(err, from->name, size, ANEW,
+                            "the file ends inside its eight-byte length");
+    enum tare_status status = take(from, b, sizeof b, err);
     uint64_t length = 0;
     for (int i = 7; i >= 0; i--)
         length = length << 8 | b[i];
+    if (status != TARE_OK)
+        return status;
     if (length > TARE_MAX_SAFETENSORS_HEADER)
-        return tare_fail_at(err, name, 0, ANEW,
+        return tare_fail_at(err, from->name, 0, ANEW,
                             "the header would have %" PRIu64 " bytes, more than %zu", length,
                             TARE_MAX_SAFETENSORS_HEADER);
-    if (length > size - 8)
-        return tare_fail_at(err, name, size, ANEW,
+    if (length > from->left)
+        return tare_fail_at(err, from->name, size, ANEW,
                             "the header has %" PRIu64 " bytes, the file ends after %zu of them",
-                            length, size - 8);
-    if (length == 0 || b[8] != '{')
-        return tare_fail_at(err, name, 8, ANEW, "the header is not a JSON object");
-    json_error_t problem;
-    enum tare_status status = TARE_OK;
-    json_t *header = tare_json_load((const char *)b + 8, (size_t)length, &problem, &status);
-    if (status == TARE_MEMORY)
-        return tare_fail(err, TARE_MEMORY, name, NULL, "no memory to read it");
-    if (header == NULL)
-        return tare_fail_at(err, name, 8 + (size_t)problem.position, ANEW,
-                            "the header is not JSON: %s", problem.text);
-    const struct source from = {.name = name,
-                                .data = b + 8 + length,
-                                .data_at = 8 + (size_t)length,
-                                .data_bytes = size - 8 - (size_t)length};
-    status = parse_header(out, &from, header, err);
+                            length, from->left);
+    from->data_at = 8 + (size_t)length;
+    from->data_bytes = size - from->data_at;
+    if (from->data_bytes > TARE_MAX_ARRAY_BYTES)
+        return tare_fail_at(err, from->name, from->data_at, "use a smaller model",
+                            "the tensors have %zu bytes, more than %zu MiB", from->data_bytes,
+                            TARE_MAX_ARRAY_BYTES >> 20);
+    char *text = malloc((size_t)length + 1);
+    json_t *header = NULL;
+    if (text == NULL)
+        return tare_fail(err, TARE_MEMORY, from->name, NULL, "no memory to read it");
+    status = take(from, text, (size_t)length, err);
+    if (status == TARE_OK)
+        status = parse_header(&header, text, (size_t)length, from, err);
+    free(text);
+    if (status == TARE_OK)
+        status = read_tensors(out, from, header, err);
     json_decref(header);
     return status;
 }
 
+enum tare_status tare_safetensors_parse(struct tare_tensors *out, const void *bytes, size_t size,
+                                        const char *name, struct tare_err *err) {
+    struct source from = {.name = name, .memory = bytes, .left = size};
+    return read_source(out, &from, err);
+}
+
 enum tare_status tare_safetensors_read(struct tare_tensors *out, const char *path,
                                        struct tare_err *err) {
-    struct tare_buf file = {0};
+    struct stat info;
     *out = (struct tare_tensors){0};
-    enum tare_status status = tare_file_read(&file, path, MAX_FILE_BYTES, err);
-    if (status == TARE_OK)
-        status = tare_safetensors_parse(out, file.data, file.size, path, err);
-    tare_buf_free(&file);
+    const int fd = tare_file_open(path, err);
+    if (fd < 0)
+        return TARE_IO;
+    FILE *file = fstat(fd, &info) == 0 ? fdopen(fd, "rb") : NULL;
+    if (file == NULL) {
+        close(fd);
+        return tare_fail_errno(err, path, NULL, "cannot be read");
+    }
+    struct source from = {.name = path, .file = file, .left = (size_t)info.st_size};
+    const enum tare_status status = read_source(out, &from, err);
+    fclose(file);
     return status;
 }
 

@@ -51,7 +51,8 @@ enum tare_status tare_tensors_add(struct tare_tensors *tensors, const char *name
         tare_array_make(&added->array, array->dtype, array->rank, array->shape, err);
     if (status != TARE_OK)
         return status;
-    memcpy(added->array.data, array->data, tare_array_bytes(array));
+    if (array->data != NULL)
+        memcpy(added->array.data, array->data, tare_array_bytes(array));
     tensors->count++;
     return TARE_OK;
 }

@@ -32,6 +32,7 @@ struct transfer {
     int64_t range_start; /* what the answer says it gives; −1: it says nothing */
     bool resumed;        /* the part holds bytes of a former answer */
     bool started;        /* the first bytes of this answer's body were seen */
+    bool too_long;       /* more than any data set: this isn't the file */
     bool write_failed;   /* errno of it in write_errno */
     int write_errno;
     int64_t shown_ns;
@@ -68,7 +69,9 @@ static bool start_body(struct transfer *t) {
         return false; /* some other range: finish_attempt starts anew */
     t->have = 0;
     t->resumed = false;
-    return ftruncate(fileno(t->file), 0) == 0;
+    t->write_failed = ftruncate(fileno(t->file), 0) != 0;
+    t->write_errno = errno;
+    return !t->write_failed;
 }
 
 static size_t on_body(char *data, size_t one, size_t size, void *context) {
@@ -77,7 +80,10 @@ static size_t on_body(char *data, size_t one, size_t size, void *context) {
     if (http_code(t) >= 300)
         return size; /* an error's page is not the file */
     errno = 0;
-    if ((!t->started && !start_body(t)) || t->have + (int64_t)size > MAX_DOWNLOAD_BYTES)
+    if (!t->started && !start_body(t))
+        return 0;
+    t->too_long = t->have + (int64_t)size > MAX_DOWNLOAD_BYTES;
+    if (t->too_long)
         return 0;
     if (fwrite(data, 1, size, t->file) != size) {
         t->write_failed = true;
@@ -91,18 +97,23 @@ static size_t on_body(char *data, size_t one, size_t size, void *context) {
     return size;
 }
 
-/* "Content-Range: bytes 100-199/200" */
-static size_t on_header(char *line, size_t one, size_t size, void *context) {
+int64_t tare_content_range_start(const char *line, size_t size) {
     static const char name[] = "content-range: bytes ";
-    struct transfer *t = context;
-    (void)one;
     const size_t length = sizeof name - 1;
-    if (size > length && strncasecmp(line, name, length) == 0) {
-        int64_t start = 0;
-        for (size_t i = length; i < size && line[i] >= '0' && line[i] <= '9'; i++)
-            start = start > INT64_MAX / 100 ? INT64_MAX / 100 : start * 10 + (line[i] - '0');
+    if (size <= length || strncasecmp(line, name, length) != 0)
+        return -1;
+    int64_t start = 0;
+    for (size_t i = length; i < size && line[i] >= '0' && line[i] <= '9'; i++)
+        start = start > INT64_MAX / 100 ? INT64_MAX / 100 : start * 10 + (line[i] - '0');
+    return start;
+}
+
+static size_t on_header(char *line, size_t one, size_t size, void *context) {
+    struct transfer *t = context;
+    (void)one; /* always 1 */
+    const int64_t start = tare_content_range_start(line, size);
+    if (start >= 0)
         t->range_start = start;
-    }
     return size;
 }
 
@@ -165,7 +176,7 @@ static enum tare_status attempt(struct transfer *t, bool *again, struct tare_err
     t->have = t->resumed_at = ftell(t->file);
     t->range_start = -1;
     t->resumed = t->have > 0;
-    t->started = t->write_failed = false;
+    t->started = t->too_long = t->write_failed = false;
     set_options(t, range, error);
     const CURLcode result = curl_easy_perform(t->curl);
     const long code = http_code(t);
@@ -183,6 +194,11 @@ static enum tare_status attempt(struct transfer *t, bool *again, struct tare_err
     } else if (code >= 300 && result == CURLE_OK) {
         status = tare_fail(err, TARE_IO, t->url, "use another mirror, or get the file by hand",
                            "the server answered HTTP %ld", code);
+    } else if (t->too_long) {
+        unlink(t->part); /* or it would be resumed, and too long, forever */
+        status = tare_fail(err, TARE_DATA, t->url, "use another mirror",
+                           "the server gives more than %d MiB: this is not the file",
+                           (int)(MAX_DOWNLOAD_BYTES >> 20));
     } else if (result != CURLE_OK || t->write_failed) {
         status = curl_failed(t, result, error, err);
         /* Cut in the middle; without a byte of progress the next attempt would fare no better. */
@@ -193,20 +209,25 @@ static enum tare_status attempt(struct transfer *t, bool *again, struct tare_err
     return status;
 }
 
-static enum tare_status check_sha256(const char *file, const char *sha256, const char *url,
+static enum tare_status check_sha256(const char *path, const char *sha256, const char *url,
                                      struct tare_err *err) {
-    struct tare_buf decoded = {0};
-    char found[65];
-    enum tare_status status = tare_read_decoded(&decoded, file, err);
+    struct tare_decoded file;
+    enum tare_status status = tare_decoded_open(&file, path, err);
     if (status != TARE_OK)
         return status;
-    tare_sha256_hex(found, decoded.data, decoded.size);
-    if (strcmp(found, sha256) != 0)
+    status = tare_decoded_count(&file, TARE_MAX_ARRAY_BYTES, err);
+    if (status == TARE_OK && file.bytes > TARE_MAX_ARRAY_BYTES)
+        status = tare_fail(err, TARE_DATA, url, "use another mirror",
+                           "what was received decompresses to more than %zu MiB",
+                           TARE_MAX_ARRAY_BYTES >> 20);
+    if (status == TARE_OK)
+        status = tare_decoded_pass(&file, NULL, NULL, err);
+    if (status == TARE_OK && strcmp(file.sha256, sha256) != 0)
         status = tare_fail(err, TARE_DATA, url, "use another mirror",
                            "wrong checksum: the %zu bytes received (uncompressed) have SHA-256 "
                            "%.16s…, not %.16s…",
-                           decoded.size, found, sha256);
-    tare_buf_free(&decoded);
+                           file.bytes, file.sha256, sha256);
+    tare_decoded_close(&file);
     return status;
 }
 
@@ -249,8 +270,9 @@ static int lock_folder(const char *path) {
         slash[slash == dir ? 1 : 0] = '\0';
     const int fd = open(slash != NULL ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     free(dir);
-    if (fd >= 0)
-        flock(fd, LOCK_EX);
+    /* Without locks, as on some network disks, two may write one part: its checksum tells. */
+    while (fd >= 0 && flock(fd, LOCK_EX) != 0 && errno == EINTR)
+        continue;
     return fd;
 }
 

@@ -1,11 +1,12 @@
 /* idx.c: LeCun's IDX format: two zero bytes, a type, a rank, one big-endian size per dimension,
  * the elements. Data sets of images use unsigned bytes only, and so does tare. images.c decides
- * what a file is and decompresses it.
+ * what a file is.
  */
 #include <stdint.h>
 #include <string.h>
 
 #include "base/fail_at.h"
+#include "data/parts.h"
 #include "tare/data.h"
 
 #define ANEW "copy or download the file anew"
@@ -27,10 +28,10 @@ static const char *type_name(unsigned type) {
     }
 }
 
-enum tare_status tare_idx_parse(struct tare_array *array, const void *bytes, size_t size,
-                                const char *name, struct tare_err *err) {
+enum tare_status tare_idx_header_parse(struct tare_npy_header *header, const void *bytes,
+                                       size_t size, const char *name, struct tare_err *err) {
     const uint8_t *b = bytes;
-    *array = (struct tare_array){0};
+    *header = (struct tare_npy_header){.descr = "|u1", .byte_order = '|', .kind = 'u'};
     if (size < 4)
         return tare_fail_at(err, name, size, ANEW, "the file ends inside its four-byte magic");
     if (b[0] != 0 || b[1] != 0)
@@ -40,32 +41,36 @@ enum tare_status tare_idx_parse(struct tare_array *array, const void *bytes, siz
         return tare_fail_at(err, name, 2, "convert the data to unsigned bytes, or to .npy",
                             "the elements are %s (type 0x%02x); only unsigned bytes are read",
                             type_name(b[2]), (unsigned)b[2]);
-    const unsigned rank = b[3];
-    if (rank < 1 || rank > TARE_MAX_RANK)
-        return tare_fail_at(err, name, 3, ANEW, "the data have %u dimensions, not 1 to %d", rank,
-                            TARE_MAX_RANK);
-    const size_t header_bytes = 4 + 4 * (size_t)rank;
-    if (size < header_bytes)
+    if (b[3] < 1 || b[3] > TARE_MAX_RANK)
+        return tare_fail_at(err, name, 3, ANEW, "the data have %u dimensions, not 1 to %d",
+                            (unsigned)b[3], TARE_MAX_RANK);
+    header->rank = b[3];
+    header->element_bytes = 1;
+    header->data_offset = 4 + 4 * (size_t)header->rank;
+    if (size < header->data_offset)
         return tare_fail_at(err, name, size, ANEW, "the file ends inside its %zu-byte header",
-                            header_bytes);
-    size_t shape[TARE_MAX_RANK], count = 0;
-    for (size_t i = 0; i < rank; i++) {
+                            header->data_offset);
+    for (size_t i = 0; i < b[3]; i++) {
         const uint8_t *at = b + 4 + 4 * i;
-        shape[i] = (size_t)at[0] << 24 | (size_t)at[1] << 16 | (size_t)at[2] << 8 | (size_t)at[3];
+        header->shape[i] =
+            (size_t)at[0] << 24 | (size_t)at[1] << 16 | (size_t)at[2] << 8 | (size_t)at[3];
     }
-    if (!tare_shape_count(&count, (int)rank, shape, 1))
+    if (!tare_shape_count(&header->count, header->rank, header->shape, 1))
         return tare_fail_at(err, name, 4, ANEW, "the header promises more than %zu MiB",
                             TARE_MAX_ARRAY_BYTES >> 20);
-    if (size - header_bytes < count)
-        return tare_fail_at(err, name, size, ANEW,
-                            "the header promises %zu bytes of data, the file ends after %zu", count,
-                            size - header_bytes);
-    if (size - header_bytes > count)
-        return tare_fail_at(err, name, header_bytes + count, ANEW,
-                            "%zu bytes follow the data that the header describes",
-                            size - header_bytes - count);
-    enum tare_status status = tare_array_make(array, TARE_U8, (int)rank, shape, err);
+    return TARE_OK;
+}
+
+enum tare_status tare_idx_parse(struct tare_array *array, const void *bytes, size_t size,
+                                const char *name, struct tare_err *err) {
+    struct tare_npy_header header;
+    *array = (struct tare_array){0};
+    enum tare_status status = tare_idx_header_parse(&header, bytes, size, name, err);
     if (status == TARE_OK)
-        memcpy(array->data, b + header_bytes, count);
+        status = tare_npy_size_check(&header, size, name, err);
+    if (status == TARE_OK)
+        status = tare_array_make(array, TARE_U8, header.rank, header.shape, err);
+    if (status == TARE_OK)
+        memcpy(array->data, (const uint8_t *)bytes + header.data_offset, header.count);
     return status;
 }

@@ -1,47 +1,81 @@
 /* images.c: one file of images or of labels, whatever it is written as: IDX (idx.c) or .npy
- * (base/npy.c), compressed (gzip.c) or not. The content decides, not the name. Images come out as
- * unsigned bytes with the image number first, labels as int32 from 0 to TARE_MAX_CLASSES − 1.
+ * (base/npy.c), compressed (decoded.c) or not. The content decides, not the name. Images come out
+ * as unsigned bytes with the image number first, labels as int32 from 0 to TARE_MAX_CLASSES − 1.
+ * Header first, then the file's size, then memory, then the data straight into it.
  */
 #include <inttypes.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "base/fail_at.h"
-#include "base/npy.h"
 #include "data/parts.h"
 
-enum tare_status tare_read_decoded(struct tare_buf *out, const char *path, struct tare_err *err) {
-    struct tare_buf file = {0};
-    enum tare_status status = tare_file_read(&file, path, TARE_MAX_DATA_FILE_BYTES, err);
-    if (status == TARE_OK && file.size >= 2 && memcmp(file.data, "\x1f\x8b", 2) == 0) {
-        status = tare_gunzip(out, file.data, file.size, TARE_MAX_DATA_FILE_BYTES, path, err);
-        tare_buf_free(&file);
-    } else {
-        *out = file;
-    }
-    if (status != TARE_OK)
-        tare_buf_free(out);
-    return status;
+static enum tare_status read_header(struct tare_npy_header *header, const struct tare_decoded *file,
+                                    struct tare_err *err) {
+    const bool npy = file->head_bytes >= 6 && memcmp(file->head, "\x93NUMPY", 6) == 0;
+    return npy ? tare_npy_header_parse(header, file->head, file->head_bytes, file->name, err)
+               : tare_idx_header_parse(header, file->head, file->head_bytes, file->name, err);
 }
 
-static bool is_npy(const void *bytes, size_t size) {
-    return size >= 6 && memcmp(bytes, "\x93NUMPY", 6) == 0;
+/* Is the file as long as its header says? */
+static enum tare_status check_size(struct tare_decoded *file, const struct tare_npy_header *header,
+                                   struct tare_err *err) {
+    const size_t data_bytes = header->count * header->element_bytes;
+    const enum tare_status status = tare_decoded_count(file, header->data_offset + data_bytes, err);
+    return status == TARE_OK ? tare_npy_size_check(header, file->bytes, file->name, err) : status;
 }
 
-enum tare_status tare_images_parse(struct tare_array *images, const void *bytes, size_t size,
-                                   const char *name, struct tare_err *err) {
-    const bool npy = is_npy(bytes, size);
-    enum tare_status status = npy ? tare_npy_parse(images, bytes, size, name, err)
-                                  : tare_idx_parse(images, bytes, size, name, err);
+/* The data of a file on their way into an array. */
+struct filling {
+    const struct tare_npy_header *header;
+    const char *name;
+    size_t skip; /* bytes of the header still to come */
+    uint8_t *pixels;
+    int32_t *labels;    /* NULL: they are only looked at */
+    size_t at;          /* pixels or labels done */
+    uint8_t element[8]; /* of a label that lies across two pieces */
+    size_t element_bytes;
+};
+
+/* What a piece holds after the header; *size is set to its length. */
+static const uint8_t *skip_header(struct filling *f, const uint8_t *bytes, size_t *size) {
+    const size_t skipped = f->skip < *size ? f->skip : *size;
+    f->skip -= skipped;
+    *size -= skipped;
+    return bytes + skipped;
+}
+
+static enum tare_status take_pixels(void *context, const uint8_t *bytes, size_t size,
+                                    struct tare_err *err) {
+    (void)err;
+    struct filling *f = context;
+    bytes = skip_header(f, bytes, &size);
+    memcpy(f->pixels + f->at, bytes, size);
+    f->at += size;
+    return TARE_OK;
+}
+
+enum tare_status tare_images_take(struct tare_array *images, struct tare_decoded *file,
+                                  struct tare_err *err) {
+    struct tare_npy_header h;
+    *images = (struct tare_array){0};
+    enum tare_status status = read_header(&h, file, err);
     if (status != TARE_OK)
         return status;
-    if (images->dtype != TARE_U8)
-        status = tare_fail(err, TARE_DATA, name, "save them with array.astype('uint8'), 0 to 255",
-                           "the pixels are %s, not unsigned bytes", tare_dtype_npy(images->dtype));
-    else if (images->rank < 2 || tare_array_count(images) == 0)
-        status = tare_fail(err, TARE_DATA, name, "give (n, values), (n, h, w) or (n, h, w, c)",
-                           "this does not hold images: it has %d dimension%s and %zu values",
-                           images->rank, images->rank == 1 ? "" : "s", tare_array_count(images));
+    if (h.kind != 'u' || h.element_bytes != 1)
+        return tare_fail_at(err, file->name, h.descr_at,
+                            "save them with array.astype('uint8'), 0 to 255",
+                            "the pixels are '%s', not unsigned bytes", h.descr);
+    if (h.rank < 2 || h.count == 0)
+        return tare_fail(err, TARE_DATA, file->name, "give (n, values), (n, h, w) or (n, h, w, c)",
+                         "this does not hold images: it has %d dimension%s and %zu values", h.rank,
+                         h.rank == 1 ? "" : "s", h.count);
+    status = check_size(file, &h, err);
+    if (status == TARE_OK)
+        status = tare_array_make(images, TARE_U8, h.rank, h.shape, err);
+    struct filling f = {.header = &h, .skip = h.data_offset, .pixels = images->data};
+    if (status == TARE_OK)
+        status = tare_decoded_pass(file, take_pixels, &f, err);
     if (status != TARE_OK)
         tare_array_free(images);
     return status;
@@ -68,58 +102,57 @@ static enum tare_status check_label(int64_t label, size_t i, const char *name,
                      "label %zu is %" PRId64 ", outside 0 … %d", i, label, TARE_MAX_CLASSES - 1);
 }
 
-static enum tare_status npy_labels(struct tare_array *labels, const uint8_t *bytes, size_t size,
-                                   const char *name, struct tare_err *err) {
-    struct tare_npy_header header;
-    enum tare_status status = tare_npy_header_parse(&header, bytes, size, name, err);
-    if (status == TARE_OK)
-        status = tare_npy_size_check(&header, size, name, err);
-    if (status != TARE_OK)
-        return status;
-    if (header.kind != 'u' && header.kind != 'i')
-        return tare_fail_at(err, name, header.descr_at, "save them with array.astype('int32')",
-                            "the labels are '%s', not integers", header.descr);
-    if (header.rank != 1)
-        return tare_fail(err, TARE_DATA, name, "save them with array.reshape(-1)",
-                         "the labels have %d dimensions, not 1", header.rank);
-    status = tare_array_make(labels, TARE_I32, 1, &header.count, err);
-    int32_t *out = labels->data;
-    for (size_t i = 0; status == TARE_OK && i < header.count; i++) {
-        const uint8_t *at = bytes + header.data_offset + i * header.element_bytes;
-        const int64_t label = read_integer(at, &header);
-        status = check_label(label, i, name, err);
-        out[i] = (int32_t)label;
+static enum tare_status take_labels(void *context, const uint8_t *bytes, size_t size,
+                                    struct tare_err *err) {
+    struct filling *f = context;
+    bytes = skip_header(f, bytes, &size);
+    for (size_t i = 0; i < size; i++) {
+        f->element[f->element_bytes++] = bytes[i];
+        if (f->element_bytes < f->header->element_bytes)
+            continue;
+        const int64_t label = read_integer(f->element, f->header);
+        const enum tare_status status = check_label(label, f->at, f->name, err);
+        if (status != TARE_OK)
+            return status;
+        if (f->labels != NULL)
+            f->labels[f->at] = (int32_t)label;
+        f->at++;
+        f->element_bytes = 0;
     }
-    return status;
+    return TARE_OK;
 }
 
-static enum tare_status idx_labels(struct tare_array *labels, const void *bytes, size_t size,
-                                   const char *name, struct tare_err *err) {
-    struct tare_array raw = {0};
-    enum tare_status status = tare_idx_parse(&raw, bytes, size, name, err);
+enum tare_status tare_labels_take(struct tare_array *labels, struct tare_decoded *file,
+                                  struct tare_err *err) {
+    struct tare_npy_header h;
+    *labels = (struct tare_array){0};
+    enum tare_status status = read_header(&h, file, err);
     if (status != TARE_OK)
         return status;
-    if (raw.rank != 1)
-        status = tare_fail_at(err, name, 3, "name the file of labels",
-                              "the labels have %d dimensions, not 1", raw.rank);
-    else
-        status = tare_array_make(labels, TARE_I32, 1, raw.shape, err);
-    const uint8_t *in = raw.data;
-    int32_t *out = labels->data;
-    for (size_t i = 0; status == TARE_OK && i < raw.shape[0]; i++)
-        out[i] = in[i];
-    tare_array_free(&raw);
-    return status;
-}
-
-enum tare_status tare_labels_parse(struct tare_array *labels, const void *bytes, size_t size,
-                                   const char *name, struct tare_err *err) {
-    *labels = (struct tare_array){0};
-    enum tare_status status = is_npy(bytes, size) ? npy_labels(labels, bytes, size, name, err)
-                                                  : idx_labels(labels, bytes, size, name, err);
-    if (status == TARE_OK && labels->shape[0] == 0)
-        status =
-            tare_fail(err, TARE_DATA, name, "give one label per image", "the file holds no labels");
+    if (h.kind != 'u' && h.kind != 'i')
+        return tare_fail_at(err, file->name, h.descr_at, "save them with array.astype('int32')",
+                            "the labels are '%s', not integers", h.descr);
+    if (h.rank != 1)
+        return tare_fail(err, TARE_DATA, file->name,
+                         "name the file of labels, or save them with array.reshape(-1)",
+                         "the labels have %d dimensions, not 1", h.rank);
+    if (h.count == 0)
+        return tare_fail(err, TARE_DATA, file->name, "give one label per image",
+                         "the file holds no labels");
+    if (h.count > TARE_MAX_ARRAY_BYTES / sizeof(int32_t))
+        return tare_fail(err, TARE_DATA, file->name, "use fewer samples",
+                         "%zu labels are more than fit in %zu MiB", h.count,
+                         TARE_MAX_ARRAY_BYTES >> 20);
+    struct filling f = {.header = &h, .name = file->name, .skip = h.data_offset};
+    status = check_size(file, &h, err);
+    if (status == TARE_OK)
+        status = tare_decoded_pass(file, take_labels, &f, err);
+    if (status == TARE_OK)
+        status = tare_array_make(labels, TARE_I32, 1, &h.count, err);
+    f = (struct filling){
+        .header = &h, .name = file->name, .skip = h.data_offset, .labels = labels->data};
+    if (status == TARE_OK)
+        status = tare_decoded_pass(file, take_labels, &f, err);
     if (status != TARE_OK)
         tare_array_free(labels);
     return status;
@@ -127,22 +160,22 @@ enum tare_status tare_labels_parse(struct tare_array *labels, const void *bytes,
 
 enum tare_status tare_images_read(struct tare_array *images, const char *path,
                                   struct tare_err *err) {
-    struct tare_buf file = {0};
+    struct tare_decoded file;
     *images = (struct tare_array){0};
-    enum tare_status status = tare_read_decoded(&file, path, err);
+    enum tare_status status = tare_decoded_open(&file, path, err);
     if (status == TARE_OK)
-        status = tare_images_parse(images, file.data, file.size, path, err);
-    tare_buf_free(&file);
+        status = tare_images_take(images, &file, err);
+    tare_decoded_close(&file);
     return status;
 }
 
 enum tare_status tare_labels_read(struct tare_array *labels, const char *path,
                                   struct tare_err *err) {
-    struct tare_buf file = {0};
+    struct tare_decoded file;
     *labels = (struct tare_array){0};
-    enum tare_status status = tare_read_decoded(&file, path, err);
+    enum tare_status status = tare_decoded_open(&file, path, err);
     if (status == TARE_OK)
-        status = tare_labels_parse(labels, file.data, file.size, path, err);
-    tare_buf_free(&file);
+        status = tare_labels_take(labels, &file, err);
+    tare_decoded_close(&file);
     return status;
 }

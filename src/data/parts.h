@@ -9,13 +9,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/npy.h"
+#include "data/decoded.h"
 #include "tare/buf.h"
 #include "tare/data.h"
 
 #define TARE_SET_FILES 4
 #define TARE_MAX_CLASSES 65536
-/* A decoded file of the largest array, with a header's room. */
-#define TARE_MAX_DATA_FILE_BYTES (TARE_MAX_ARRAY_BYTES + 65536)
 
 /* A published set, and how to tell that a folder holds exactly it (known_sets.c). */
 struct tare_known_file {
@@ -57,14 +57,17 @@ const char *tare_found_name(enum tare_found_kind kind);
 const char *tare_found_missing(const struct tare_found *found);
 void tare_found_free(struct tare_found *found);
 
-/* Reads a file whole, and inflates it where its content is gzip (images.c). */
-enum tare_status tare_read_decoded(struct tare_buf *out, const char *path, struct tare_err *err);
+/* The header at the start of an IDX file, of which at least the first 20 bytes are there (idx.c).
+ */
+enum tare_status tare_idx_header_parse(struct tare_npy_header *header, const void *bytes,
+                                       size_t size, const char *name, struct tare_err *err);
 
-/* Images (uint8, n first) or labels (int32) out of a decoded IDX or .npy file. */
-enum tare_status tare_images_parse(struct tare_array *images, const void *bytes, size_t size,
-                                   const char *name, struct tare_err *err);
-enum tare_status tare_labels_parse(struct tare_array *labels, const void *bytes, size_t size,
-                                   const char *name, struct tare_err *err);
+/* Images (uint8, n first) or labels (int32) out of an IDX or .npy file, opened and not yet read
+ * (images.c). Afterwards file->bytes and file->sha256 are known. */
+enum tare_status tare_images_take(struct tare_array *images, struct tare_decoded *file,
+                                  struct tare_err *err);
+enum tare_status tare_labels_take(struct tare_array *labels, struct tare_decoded *file,
+                                  struct tare_err *err);
 
 /* Fills the four arrays from DIR/train/CLASS/x.png and DIR/test/CLASS/x.png (folder.c). */
 enum tare_status tare_folder_load(struct tare_dataset *set, const char *dir, struct tare_err *err);
@@ -84,6 +87,9 @@ static inline struct tare_array *tare_set_array(struct tare_dataset *set, size_t
                                                  &set->test_images, &set->test_labels};
     return arrays[i];
 }
+
+/* Of "Content-Range: bytes 100-199/200", an HTTP header: 100. −1: it is another one. (fetch.c) */
+int64_t tare_content_range_start(const char *line, size_t size);
 
 /* options->progress, where there is one. */
 void tare_data_progress(const struct tare_data_options *options, const char *fmt, ...)

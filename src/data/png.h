@@ -8,6 +8,7 @@
 
 #include "tare/err.h"
 
+#define TARE_MAX_PNG_SIDE 65536
 #define TARE_MAX_PNG_PIXELS ((size_t)1 << 26) /* 8192 × 8192; a larger picture is a mistake */
 
 struct tare_png_info {

@@ -4,7 +4,6 @@
  * same one the second finds it done.
  */
 #include <errno.h>
-#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +19,19 @@
 #define TORCH_WHY_NOT "torchvision/why-empty.txt"
 #define KERAS_NPZ "keras/datasets/mnist.npz"
 #define SPARE_BYTES ((size_t)16 << 20) /* left on the disk for everybody else */
+
+const char *tare_dataset_file(size_t i) {
+    static const char *const files[] = {"train_images.npy",
+                                        "train_labels.npy",
+                                        "test_images.npy",
+                                        "test_labels.npy",
+                                        TORCH_RAW "/train-images-idx3-ubyte",
+                                        TORCH_RAW "/train-labels-idx1-ubyte",
+                                        TORCH_RAW "/t10k-images-idx3-ubyte",
+                                        TORCH_RAW "/t10k-labels-idx1-ubyte",
+                                        KERAS_NPZ};
+    return i < sizeof files / sizeof *files ? files[i] : NULL;
+}
 
 /* The frameworks' MNIST loaders know one byte per label. */
 static bool fits_a_byte(const struct tare_dataset *set) {
@@ -205,14 +217,20 @@ static bool is_complete(const char *dir, const struct tare_dataset *set) {
            has_size(dir, TORCH_RAW "/t10k-labels-idx1-ubyte", n_test);
 }
 
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *at) {
-    (void)info, (void)kind, (void)at;
-    remove(path); /* what cannot be removed stays; the rename that follows will say so */
-    return 0;
+/* What cannot be removed stays; the rename that may follow will say so. */
+static void remove_tree(const char *dir) {
+    int saved = errno;
+    tare_remove_tree(dir, NULL);
+    errno = saved;
 }
 
-static void remove_tree(const char *dir) {
-    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+/* Engines only read these; an accident should not get further than the attempt. */
+static void protect(const char *dir) {
+    const char *name;
+    char path[PATH_MAX];
+    for (size_t i = 0; (name = tare_dataset_file(i)); i++)
+        if (snprintf(path, sizeof path, "%s/%s", dir, name) < PATH_MAX)
+            chmod(path, 0444); /* where it isn't possible, it is as it was */
 }
 
 /* Puts the finished temporary folder in place, unless another process was first. */
@@ -248,6 +266,7 @@ static enum tare_status make(const char *parent, const char *final, const struct
                                  "a folder for the prepared data cannot be made");
     } else {
         status = write_all(temporary, set, err);
+        protect(temporary);
         if (status == TARE_OK)
             status = put_in_place(temporary, final, set, err);
         else

@@ -11,35 +11,25 @@
 
 #include "data/parts.h"
 
-/* What is known of a file besides its array. sha256 is empty where no published file has its size,
- * which saves hashing most own data. */
+/* What is known of a file besides its array. */
 struct file_facts {
     size_t bytes; /* uncompressed */
     char sha256[65];
 };
 
-static bool size_is_known(size_t role, size_t bytes) {
-    for (size_t k = 0; k < tare_known_set_count; k++)
-        if (tare_known_sets[k].files[role].bytes == bytes)
-            return true;
-    return false;
-}
-
 static enum tare_status read_file(struct tare_dataset *set, struct file_facts *facts, size_t role,
                                   const char *path, struct tare_err *err) {
-    struct tare_buf file = {0};
-    enum tare_status status = tare_read_decoded(&file, path, err);
+    struct tare_decoded file;
+    struct tare_array *array = tare_set_array(set, role);
+    enum tare_status status = tare_decoded_open(&file, path, err);
+    if (status == TARE_OK)
+        status = role % 2 == 0 ? tare_images_take(array, &file, err)
+                               : tare_labels_take(array, &file, err);
     if (status == TARE_OK) {
-        struct tare_array *array = tare_set_array(set, role);
-        status = role % 2 == 0 ? tare_images_parse(array, file.data, file.size, path, err)
-                               : tare_labels_parse(array, file.data, file.size, path, err);
+        facts->bytes = file.bytes;
+        memcpy(facts->sha256, file.sha256, sizeof facts->sha256);
     }
-    if (status == TARE_OK) {
-        facts->bytes = file.size;
-        if (size_is_known(role, file.size))
-            tare_sha256_hex(facts->sha256, file.data, file.size);
-    }
-    tare_buf_free(&file);
+    tare_decoded_close(&file);
     return status;
 }
 

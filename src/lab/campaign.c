@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "lab/campaign.h"
+#include "lab/inputs.h"
 #include "lab/provenance.h"
 #include "tare/buf.h"
 #include "tare/clock.h"
@@ -90,6 +92,7 @@ static json_t *certificate_identity(const struct tare_cell *cell) {
 
 /* The certificate's record as it stands after the first epoch. */
 static json_t *epoch_record(const json_t *before, const struct tare_certificate *certificate) {
+    const size_t lost = tare_json_lost();
     json_t *record = json_deep_copy(before);
     json_object_del(record, "files");
     json_object_del(record, "chain");
@@ -99,7 +102,7 @@ static json_t *epoch_record(const json_t *before, const struct tare_certificate 
                             json_string(tare_certificate_state_name(certificate->state))) == 0 &&
         json_object_set_new(record, "reason", json_string(certificate->reason)) == 0;
     if (good)
-        return record;
+        return tare_json_whole(record, lost);
     json_decref(record);
     return NULL;
 }
@@ -126,7 +129,8 @@ static enum tare_status certify_epoch(struct tare_campaign_state *s,
         return TARE_OK;
     }
     if (status == TARE_OK)
-        status = tare_reference_epoch(&reference, c->plan, (size_t)result->run, c->dataset, err);
+        status = tare_reference_epoch(&reference, c->plan, (size_t)result->run, c->dataset, c->stop,
+                                      err);
     if (status != TARE_OK)
         return status;
     struct tare_certificate judged = {.state = TARE_CERTIFICATE_OK};
@@ -177,7 +181,7 @@ static enum tare_status prove(struct tare_campaign_state *s, size_t which, const
     shown.outcome.exec_ns = tare_now_ns();
     enum tare_status status = tare_make_empty_dir(dir, err);
     if (status == TARE_OK)
-        status = tare_certify(&certificate, &request, err);
+        status = tare_inputs_certify(&certificate, &request, s, err);
     shown.outcome.end_ns = tare_now_ns();
     if (status != TARE_OK)
         return status;

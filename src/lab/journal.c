@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "lab/read_samples.h"
 #include "lab/record.h"
 #include "tare/buf.h"
-#include "tare/summary.h" /* TARE_MAX_SAMPLES_BYTES */
 #include "tare/verify.h"
 
 static enum tare_status no_memory(struct tare_err *err, const char *where) {
@@ -80,9 +80,9 @@ enum tare_status tare_journal_begin(struct tare_journal **journal,
 static enum tare_status take_line(struct tare_journal *j, const char *text, size_t size,
                                   size_t line, struct tare_err *err) {
     json_error_t error;
-    enum tare_status status = TARE_OK;
-    json_t *record = tare_json_load(text, size, &error, &status);
-    if (status == TARE_MEMORY)
+    enum tare_status read;
+    json_t *record = tare_json_load(text, size, &error, &read);
+    if (read == TARE_MEMORY)
         return no_memory(err, j->dir);
     if (!record)
         return tare_fail(err, TARE_DATA, j->dir, "tare verify",
@@ -117,27 +117,35 @@ static enum tare_status take_lines(struct tare_journal *j, const struct tare_buf
     return status;
 }
 
+struct check {
+    const char *dir;
+    struct tare_err fault;
+};
+
 /* The first thing that isn't as it was recorded. That the end is missing is why we are here. */
 static void note_fault(void *context, enum tare_finding finding, const char *path,
                        const char *why) {
-    struct tare_err *fault = context;
+    struct check *check = context;
+    struct tare_err *fault = &check->fault;
     bool is_end = finding == TARE_FINDING_MISSING && strcmp(path, "samples.jsonl") == 0;
     bool is_fault = finding == TARE_FINDING_MISSING || finding == TARE_FINDING_CHANGED;
-    if (is_fault && !is_end && fault->status == TARE_OK)
-        tare_fail(fault, TARE_DATA, path,
-                  "tare verify DIR lists everything; restore it, or measure anew",
-                  "can't be carried on: it is %s%s%s", tare_finding_name(finding),
-                  why[0] ? ": " : "", why);
+    if (!is_fault || is_end || fault->status != TARE_OK)
+        return;
+    char hint[sizeof fault->hint];
+    snprintf(hint, sizeof hint, "tare verify %s; restore what it lists, or measure anew",
+             check->dir);
+    tare_fail(fault, TARE_DATA, path, hint, "can't be carried on: it is %s%s%s",
+              tare_finding_name(finding), why[0] ? ": " : "", why);
 }
 
 /* What is carried on must still be what was recorded: every line, and every file. */
 static enum tare_status check_folder(const struct tare_journal *j, struct tare_err *err) {
-    struct tare_err fault = {0};
-    struct tare_verify verify = {.dir = j->dir, .found = note_fault, .context = &fault};
+    struct check check = {.dir = j->dir};
+    struct tare_verify verify = {.dir = j->dir, .found = note_fault, .context = &check};
     enum tare_status status = tare_verify_folder(&verify, err);
-    if (status == TARE_OK && fault.status != TARE_OK && err)
-        *err = fault;
-    return status == TARE_OK ? fault.status : status;
+    if (status == TARE_OK && check.fault.status != TARE_OK && err)
+        *err = check.fault;
+    return status == TARE_OK ? check.fault.status : status;
 }
 
 enum tare_status tare_journal_open(struct tare_journal **journal, const char *dir,
@@ -151,7 +159,7 @@ enum tare_status tare_journal_open(struct tare_journal **journal, const char *di
     if (status == TARE_OK && !path)
         status = no_memory(err, dir);
     if (status == TARE_OK)
-        status = tare_file_read(&text, path, TARE_MAX_SAMPLES_BYTES, err);
+        status = tare_samples_text(&text, path, false, err);
     if (status == TARE_OK && text.size == 0)
         status = tare_fail(err, TARE_DATA, path, "tare compare --out with a new folder",
                            "nothing was measured: there is no experiment to carry on");

@@ -217,7 +217,7 @@ enum tare_status tare_process_start(struct tare_process **process, const struct 
 /* ---- listening ----------------------------------------------------------------------------------
  */
 
-bool tare_process_is_open(const struct tare_process *process, enum tare_stream stream) {
+bool tare_process_is_open(const struct tare_process *process, enum tare_process_stream stream) {
     return process->fds[stream] >= 0;
 }
 
@@ -237,7 +237,7 @@ static int wait_for(struct tare_process *p, struct pollfd polls[], int64_t until
 }
 
 ssize_t tare_process_listen(struct tare_process *process, int64_t until_ns,
-                            enum tare_stream *stream, const char **data) {
+                            enum tare_process_stream *stream, const char **data) {
     struct pollfd polls[TARE_STREAM_COUNT];
     for (int i = 0; i < TARE_STREAM_COUNT; i++)
         polls[i] = (struct pollfd){.fd = process->fds[i], .events = POLLIN};
@@ -257,7 +257,7 @@ ssize_t tare_process_listen(struct tare_process *process, int64_t until_ns,
         *fd = -1;
         got = 0;
     }
-    *stream = (enum tare_stream)process->served;
+    *stream = (enum tare_process_stream)process->served;
     *data = process->data;
     return got;
 }

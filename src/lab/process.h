@@ -2,7 +2,7 @@
  * system. A simulated laboratory links its own process.c, clock.c and find.c in the place of these.
  *
  *     struct tare_process *process = NULL;
- *     enum tare_stream stream;
+ *     enum tare_process_stream stream;
  *     const char *data;
  *     if (tare_process_start(&process, &launch, &err) != TARE_OK) …
  *     while (tare_process_is_open(process, TARE_STREAM_EVENTS)) {
@@ -21,7 +21,7 @@
 #include "tare/err.h"
 #include "tare/supervise.h"
 
-enum tare_stream {
+enum tare_process_stream {
     TARE_STREAM_EVENTS, /* the engine's stdout */
     TARE_STREAM_LOG,    /* its stderr */
     TARE_STREAM_STATUS, /* what the launcher reports (engines/launch.c) */
@@ -35,13 +35,13 @@ struct tare_process;
 enum tare_status tare_process_start(struct tare_process **process, const struct tare_launch *launch,
                                     struct tare_err *err);
 
-bool tare_process_is_open(const struct tare_process *process, enum tare_stream stream);
+bool tare_process_is_open(const struct tare_process *process, enum tare_process_stream stream);
 
 /* Waits until there is something to read, or it is until_ns, or a signal came. Returns the bytes
  * read of *stream (*data is the process's, until the next call); 0: that stream ended; −1: nothing.
  * A *stop that was set since the last call returns −1 at once, whenever it was set. */
 ssize_t tare_process_listen(struct tare_process *process, int64_t until_ns,
-                            enum tare_stream *stream, const char **data);
+                            enum tare_process_stream *stream, const char **data);
 
 /* errno of a stream that could not be read to its end, or 0. */
 int tare_process_read_error(const struct tare_process *process);

@@ -28,9 +28,48 @@ bool tare_link(char link[TARE_LINK_BYTES + 1], const char *previous, const char 
     return whole;
 }
 
+bool tare_chain_take(struct tare_chain *chain, bool *sound, const char *line, size_t size) {
+    static const char key[] = TARE_LINK_KEY, end[] = TARE_LINK_END;
+    bool long_enough = size >= TARE_LINK_TAIL_BYTES, has_link = false, fits = false;
+    size_t text_size = long_enough ? size - TARE_LINK_TAIL_BYTES : size;
+    struct tare_chain now = {0};
+    char *stated = now.links[0], fitting[TARE_LINK_BYTES + 1];
+    if (long_enough) {
+        const char *tail = line + text_size, *digits = tail + sizeof key - 1;
+        has_link = memcmp(tail, key, sizeof key - 1) == 0 &&
+                   memcmp(digits + TARE_LINK_BYTES, end, sizeof end - 1) == 0;
+        memcpy(stated, digits, TARE_LINK_BYTES);
+    }
+    for (size_t i = 0; i < TARE_CHAIN_LINKS && !fits; i++) {
+        bool new = i == 0 || memcmp(chain->links[i], chain->links[i - 1], TARE_LINK_BYTES) != 0;
+        if (new && !tare_link(fitting, chain->links[i], line, text_size))
+            return false;
+        fits = memcmp(stated, fitting, TARE_LINK_BYTES) == 0;
+        if (i + 1 < TARE_CHAIN_LINKS)
+            memcpy(now.links[i + 1], fitting, sizeof fitting);
+    }
+    for (size_t i = 1; i < TARE_CHAIN_LINKS && fits; i++)
+        memcpy(now.links[i], stated, TARE_LINK_BYTES);
+    *sound = has_link && fits;
+    *chain = now;
+    return true;
+}
+
+bool tare_is_chained(const char *text, size_t size) {
+    return memmem(text, size, TARE_LINK_KEY, sizeof TARE_LINK_KEY - 1) != NULL;
+}
+
 void tare_provenance_program(char sha256[65], const char *path) {
     if (tare_sha256_file(sha256, path, NULL) != TARE_OK)
         sha256[0] = '\0';
+}
+
+/* The program that runs doesn't change while it does. */
+const char *tare_provenance_self(void) {
+    static char sha256[65];
+    if (!sha256[0])
+        tare_provenance_program(sha256, "/proc/self/exe");
+    return sha256;
 }
 
 /* ---- files -------------------------------------------------------------------------------------

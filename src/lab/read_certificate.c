@@ -9,7 +9,8 @@ enum tare_status tare_samples_read_certificate(struct tare_samples *samples,
                                                struct tare_certificate_record *certificate,
                                                const json_t *json, size_t line, const char *name,
                                                struct tare_err *err) {
-    struct tare_reader reader = {.name = name, .line = line, .err = err};
+    struct tare_reader reader = {
+        .memory = &samples->memory, .name = name, .line = line, .err = err};
     *certificate = (struct tare_certificate_record){
         .line = line,
         .cell = tare_read_cell(&reader, samples, json),

@@ -20,7 +20,7 @@ static const char *const state_names[] = {
 
 enum tare_cell_state tare_read_state(struct tare_reader *reader, const json_t *object,
                                      const char *key) {
-    const char *text = tare_read_text(reader, object, key, NULL);
+    const char *text = tare_read_lent(reader, object, key, NULL);
     for (size_t i = 0; i < sizeof state_names / sizeof *state_names; i++)
         if (strcmp(text, state_names[i]) == 0)
             return (enum tare_cell_state)i;
@@ -42,12 +42,12 @@ static void read_phases(struct tare_reader *reader, struct tare_job_record *job,
     job->phases = tare_memory_take(memory, json_array_size(list), sizeof *job->phases);
     for (size_t i = 0; job->phases != NULL && i < json_array_size(list); i++) {
         const json_t *item = json_array_get(list, i);
-        const char *name = tare_read_text(reader, item, "name", NULL);
+        const char *name = tare_read_lent(reader, item, "name", NULL);
         size_t at = 0;
         while (at < job->phase_count && strcmp(job->phases[at].name, name) != 0)
             at++;
         if (at == job->phase_count)
-            job->phases[job->phase_count++].name = name;
+            job->phases[job->phase_count++].name = tare_memory_text(memory, name);
         job->phases[at].value += read_seconds(reader, item);
     }
 }
@@ -71,8 +71,8 @@ static bool same_call(const struct tare_call_value *a, const struct tare_call_va
 
 /* Groups the samples by call, batch and first, in order of appearance; a group's value is the
  * median of its samples. */
-static void group_calls(struct tare_job_record *job, const struct tare_call_value *samples,
-                        double *scratch, size_t count) {
+static void group_calls(struct tare_job_record *job, struct tare_memory *memory,
+                        const struct tare_call_value *samples, double *scratch, size_t count) {
     for (size_t i = 0; i < count; i++) {
         size_t earlier = 0, n = 0;
         while (!same_call(&samples[earlier], &samples[i]))
@@ -83,7 +83,7 @@ static void group_calls(struct tare_job_record *job, const struct tare_call_valu
             if (same_call(&samples[j], &samples[i]))
                 scratch[n++] = samples[j].seconds;
         job->calls[job->call_count++] = (struct tare_call_value){
-            .call = samples[i].call,
+            .call = tare_memory_text(memory, samples[i].call),
             .batch = samples[i].batch,
             .first = samples[i].first,
             .seconds = tare_quantile(scratch, n, 0.5),
@@ -95,24 +95,27 @@ static void read_calls(struct tare_reader *reader, struct tare_job_record *job,
                        struct tare_memory *memory, const json_t *json) {
     const json_t *list = tare_read_nested(reader, json, "samples", JSON_ARRAY);
     size_t count = json_array_size(list);
-    struct tare_call_value *samples = tare_memory_take(memory, count, sizeof *samples);
-    double *scratch = tare_memory_take(memory, count, sizeof *scratch);
+    struct tare_call_value *samples = calloc(count + 1, sizeof *samples);
+    double *scratch = calloc(count + 1, sizeof *scratch);
     job->calls = tare_memory_take(memory, count, sizeof *job->calls);
-    if (samples == NULL || scratch == NULL || job->calls == NULL)
-        return;
-    for (size_t i = 0; i < count; i++) {
+    bool room = samples != NULL && scratch != NULL && job->calls != NULL;
+    memory->failed = memory->failed || !room;
+    for (size_t i = 0; room && i < count; i++) {
         const json_t *item = json_array_get(list, i);
         size_t loops = tare_read_count(reader, item, "loops", 1);
         if (loops == 0)
             tare_read_fail(reader, "loops", "at least 1");
         samples[i] = (struct tare_call_value){
-            .call = tare_read_text(reader, item, "call", "infer"),
+            .call = tare_read_lent(reader, item, "call", "infer"),
             .batch = tare_read_count(reader, item, "batch", TARE_COUNT_REQUIRED),
             .first = tare_read_flag(reader, item, "first"),
             .seconds = read_seconds(reader, item) / (double)(loops > 0 ? loops : 1),
         };
     }
-    group_calls(job, samples, scratch, count);
+    if (room)
+        group_calls(job, memory, samples, scratch, count);
+    free(samples);
+    free(scratch);
 }
 
 /* The first call listed is the one that stands in the tables; other calls are shown by name. */
@@ -147,7 +150,7 @@ static void read_accuracy(struct tare_reader *reader, struct tare_job_record *jo
 /* Which answers were right: as many bits as images, and as many ones as `correct`. */
 static void read_right(struct tare_reader *reader, struct tare_job_record *job,
                        struct tare_memory *memory, const json_t *json) {
-    const char *text = tare_read_text(reader, json, "right", "");
+    const char *text = tare_read_lent(reader, json, "right", "");
     size_t size = strlen(text), bytes = 0, ones = 0;
     if (size == 0)
         return;
@@ -208,8 +211,8 @@ static void read_maps(struct tare_reader *reader, struct tare_job_record *job,
     const char *key = NULL;
     json_t *value = NULL;
     json_object_foreach(settings, key, value) {
-        job->settings[job->setting_count++] =
-            (struct tare_setting){key, tare_read_text(reader, settings, key, NULL)};
+        job->settings[job->setting_count++] = (struct tare_setting){
+            tare_memory_text(memory, key), tare_read_text(reader, settings, key, NULL)};
     }
     json_object_foreach(metrics, key, value) {
         if (json_is_null(value)) /* NaN or infinite */
@@ -217,11 +220,12 @@ static void read_maps(struct tare_reader *reader, struct tare_job_record *job,
         if (!json_is_number(value)) /* a metric may be negative, so not tare_read_number */
             tare_read_fail(reader, key, "a number");
         job->metrics[job->metric_count++] =
-            (struct tare_named_value){key, json_number_value(value)};
+            (struct tare_named_value){tare_memory_text(memory, key), json_number_value(value)};
     }
     json_object_foreach(code, key, value) {
         job->code[job->code_count++] = (struct tare_user_code){
-            key, tare_read_count(reader, value, "lines", TARE_COUNT_REQUIRED),
+            tare_memory_text(memory, key),
+            tare_read_count(reader, value, "lines", TARE_COUNT_REQUIRED),
             tare_read_count(reader, value, "statements", TARE_COUNT_REQUIRED)};
     }
 }
@@ -304,7 +308,8 @@ static void derive_values(struct tare_reader *reader, struct tare_job_record *jo
 enum tare_status tare_samples_read_job(struct tare_samples *samples, struct tare_job_record *job,
                                        const json_t *json, size_t line, const char *name,
                                        struct tare_err *err) {
-    struct tare_reader reader = {.name = name, .line = line, .err = err};
+    struct tare_reader reader = {
+        .memory = &samples->memory, .name = name, .line = line, .err = err};
     *job = (struct tare_job_record){.line = line};
     for (size_t i = 0; i < TARE_MEASURE_COUNT; i++)
         job->values[i] = NAN;

@@ -2,10 +2,12 @@
  *
  * The file is append-only and may end in the middle of a line where a machine lost power: that last
  * line is left out and reported. Anything else that isn't what doc/formats.md says is an error with
- * the line's number: half-understood samples would be a wrong report. Jobs: read_job.c. Rows:
- * summary.c.
+ * the line's number: half-understood samples would be a wrong report. Salvaging leaves out the
+ * lines that don't fit the chain. Jobs: read_job.c. Rows: summary.c.
  */
 #include "lab/read_samples.h"
+
+#include "lab/provenance.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -16,7 +18,7 @@
 #include "base/json.h"
 
 #define FORMAT "tare-samples/1"
-#define NS_PER_S 1e9
+#define TEXTS_BYTES ((size_t)16 << 10) /* texts are short and many: so many bytes at a time */
 
 static const char *const track_names[] = {
 #define X(id, name) name,
@@ -64,13 +66,29 @@ char *tare_memory_printf(struct tare_memory *memory, const char *fmt, ...) {
     return text;
 }
 
+const char *tare_memory_text(struct tare_memory *memory, const char *text) {
+    size_t size = strlen(text) + 1;
+    if (size > memory->texts_left) {
+        char *more = tare_memory_take(memory, size > TEXTS_BYTES ? size : TEXTS_BYTES, 1);
+        if (more == NULL)
+            return "";
+        if (size > TEXTS_BYTES) /* by itself; what is left of the last block stays in use */
+            return memcpy(more, text, size);
+        memory->texts = more;
+        memory->texts_left = TEXTS_BYTES;
+    }
+    char *copy = memory->texts;
+    memory->texts += size;
+    memory->texts_left -= size;
+    return memcpy(copy, text, size);
+}
+
 void tare_memory_free(struct tare_memory *memory) {
     for (struct tare_memory_block *block = memory->blocks; block != NULL;) {
         struct tare_memory_block *next = block->next;
         free(block);
         block = next;
     }
-    json_decref(memory->documents);
     *memory = (struct tare_memory){0};
 }
 
@@ -86,6 +104,12 @@ void tare_read_fail(struct tare_reader *reader, const char *key, const char *exp
 }
 
 const char *tare_read_text(struct tare_reader *reader, const json_t *object, const char *key,
+                           const char *missing) {
+    const char *text = tare_read_lent(reader, object, key, missing);
+    return text == missing ? text : tare_memory_text(reader->memory, text);
+}
+
+const char *tare_read_lent(struct tare_reader *reader, const json_t *object, const char *key,
                            const char *missing) {
     const json_t *value = json_object_get(object, key);
     if (json_is_string(value))
@@ -130,14 +154,14 @@ const json_t *tare_read_nested(struct tare_reader *reader, const json_t *object,
     if (json_typeof(value) != type)
         tare_read_fail(reader, key, type == JSON_ARRAY ? "a list" : "an object");
     else if (json_array_size(value) + json_object_size(value) > TARE_MAX_EVENTS)
-        tare_read_fail(reader, key, "short enough: at most 20000 items");
+        tare_read_fail(reader, key, "short enough: at most 8192 items");
     else
         return value;
     return NULL;
 }
 
 enum tare_track tare_read_track(struct tare_reader *reader, const json_t *object) {
-    const char *text = tare_read_text(reader, object, "track", NULL);
+    const char *text = tare_read_lent(reader, object, "track", NULL);
     for (size_t i = 0; i < sizeof track_names / sizeof *track_names; i++)
         if (strcmp(text, track_names[i]) == 0)
             return (enum tare_track)i;
@@ -201,6 +225,10 @@ static void read_environments(struct tare_reader *reader, struct tare_samples *s
 static void read_cells(struct tare_reader *reader, struct tare_samples *samples,
                        const json_t *plan) {
     const json_t *cells = tare_read_nested(reader, plan, "cells", JSON_ARRAY);
+    if (json_array_size(cells) > TARE_MAX_SAMPLE_CELLS) {
+        tare_read_fail(reader, "cells", "short enough: at most 64 of them");
+        return;
+    }
     samples->cells =
         tare_memory_take(&samples->memory, json_array_size(cells), sizeof *samples->cells);
     if (samples->cells == NULL)
@@ -235,7 +263,7 @@ static void read_plan(struct tare_reader *reader, struct tare_samples *samples,
 
 static enum tare_status read_experiment(struct tare_samples *samples, const json_t *json,
                                         const char *name, struct tare_err *err) {
-    struct tare_reader reader = {.name = name, .line = 1, .err = err};
+    struct tare_reader reader = {.memory = &samples->memory, .name = name, .line = 1, .err = err};
     struct tare_experiment *to = &samples->experiment;
     const char *record = json_string_value(json_object_get(json, "record"));
     const char *format = json_string_value(json_object_get(json, "format"));
@@ -258,8 +286,9 @@ static enum tare_status read_experiment(struct tare_samples *samples, const json
 /* One parsed line after the first. Records of other kinds are from a newer tare. */
 static enum tare_status read_record(struct tare_samples *samples, const json_t *json, size_t line,
                                     const char *name, struct tare_err *err) {
-    struct tare_reader reader = {.name = name, .line = line, .err = err};
-    const char *record = tare_read_text(&reader, json, "record", NULL);
+    struct tare_reader reader = {
+        .memory = &samples->memory, .name = name, .line = line, .err = err};
+    const char *record = tare_read_lent(&reader, json, "record", NULL);
     if (reader.status == TARE_OK && strcmp(record, "certificate") == 0) {
         if (samples->certificate_count == TARE_MAX_CERTIFICATES)
             tare_read_fail(&reader, "record", "allowed: there are more than 128 certificates");
@@ -289,34 +318,71 @@ static enum tare_status bad_line(struct tare_err *err, const char *name, size_t 
     char where[300];
     snprintf(where, sizeof where, "%s:%zu", name, line);
     return tare_fail(err, TARE_DATA, where,
-                     "restore the file, or delete from this line on to report what came before",
+                     line == 1 ? "give the samples.jsonl of a results folder, or restore it from a "
+                                 "copy"
+                               : "restore the file, or delete from this line on to report what "
+                                 "came before",
                      "not a JSON object: %s at byte %d of the line", error->text, error->position);
+}
+
+/* One line without its newline, where it has one. torn: it is what a crash leaves of a last one. */
+static enum tare_status parse_line(struct tare_samples *samples, bool *torn, const char *text,
+                                   size_t size, size_t line, bool newline, bool last,
+                                   const char *name, struct tare_err *err) {
+    json_error_t error = {.text = "it has no newline at its end", .position = (int)size};
+    enum tare_status read = TARE_DATA;
+    json_t *json = newline ? tare_json_load(text, size, &error, &read) : NULL;
+    if (read == TARE_MEMORY)
+        return tare_fail(err, TARE_MEMORY, name, NULL, "no memory for line %zu", line);
+    *torn = json == NULL && last && line > 1;
+    if (json == NULL)
+        return *torn ? TARE_OK : bad_line(err, name, line, &error);
+    enum tare_status status = line == 1 ? read_experiment(samples, json, name, err)
+                                        : read_record(samples, json, line, name, err);
+    json_decref(json);
+    return status;
+}
+
+/* Remembers a line that doesn't fit the chain. */
+static enum tare_status take_misfit(struct tare_samples *samples, size_t line, const char *name,
+                                    struct tare_err *err) {
+    char where[300];
+    snprintf(where, sizeof where, "%s:%zu", name, line);
+    if (samples->salvaged && line == 1)
+        return tare_fail(err, TARE_DATA, where,
+                         "restore this line from a copy of the folder; the reports in it, if they "
+                         "are there, still say what was measured",
+                         "the experiment's own line doesn't fit its checksum: what was planned, "
+                         "with which data and on which machine, can't be known");
+    if (samples->misfit_count == TARE_MAX_MISFITS)
+        return tare_fail(err, TARE_DATA, where, "restore the file from a copy",
+                         "more than %d lines don't fit their checksums", TARE_MAX_MISFITS);
+    samples->misfits[samples->misfit_count++] = line;
+    return TARE_OK;
 }
 
 static enum tare_status parse_lines(struct tare_samples *samples, const char *text, size_t size,
                                     const char *name, struct tare_err *err) {
+    bool chained = tare_is_chained(text, size);
+    struct tare_chain chain = {0};
     size_t line = 1;
     for (size_t at = 0; at < size; line++) {
         const char *newline = memchr(text + at, '\n', size - at);
         size_t end = newline == NULL ? size : (size_t)(newline - text);
         size_t next = newline == NULL ? size : end + 1;
-        json_error_t error = {.text = "it has no newline at its end", .position = (int)(end - at)};
-        json_t *json = NULL;
-        enum tare_status read = TARE_DATA;
-        if (newline != NULL)
-            json = tare_json_load(text + at, end - at, &error, &read);
-        if (read == TARE_MEMORY)
+        bool sound = true, torn = false;
+        enum tare_status status = TARE_OK;
+        if (chained && !tare_chain_take(&chain, &sound, text + at, end - at))
             return tare_fail(err, TARE_MEMORY, name, NULL, "no memory for line %zu", line);
-        if (json == NULL && next == size && line > 1) {
+        if (newline != NULL && !sound)
+            status = take_misfit(samples, line, name, err);
+        if (status == TARE_OK && (sound || newline == NULL || !samples->salvaged))
+            status = parse_line(samples, &torn, text + at, end - at, line, newline != NULL,
+                                next == size, name, err);
+        if (torn) {
             samples->torn_line = line;
-            return TARE_OK;
+            samples->misfit_count -= newline != NULL && !sound; /* it is told as what it is */
         }
-        if (json == NULL)
-            return bad_line(err, name, line, &error);
-        if (json_array_append_new(samples->memory.documents, json) != 0)
-            return tare_fail(err, TARE_MEMORY, name, NULL, "no memory for line %zu", line);
-        enum tare_status status = line == 1 ? read_experiment(samples, json, name, err)
-                                            : read_record(samples, json, line, name, err);
         if (status != TARE_OK)
             return status;
         at = next;
@@ -326,21 +392,41 @@ static enum tare_status parse_lines(struct tare_samples *samples, const char *te
                                 "the file is empty: the experiment ended before it began");
 }
 
-enum tare_status tare_samples_parse(struct tare_samples *samples, const void *bytes, size_t size,
-                                    const char *name, struct tare_err *err) {
-    *samples = (struct tare_samples){0};
-    samples->memory.documents = json_array();
+void tare_samples_hint(const struct tare_samples *samples, struct tare_err *err) {
+    if (err != NULL && !samples->salvaged && samples->misfit_count > 0 && samples->misfits[0] > 1)
+        snprintf(err->hint, sizeof err->hint,
+                 "restore the file from a copy, or leave out the lines that don't fit their "
+                 "checksums: tare report --salvage DIR");
+}
+
+static enum tare_status parse(struct tare_samples *samples, bool salvage, const void *bytes,
+                              size_t size, const char *name, struct tare_err *err) {
+    *samples = (struct tare_samples){.salvaged = salvage};
     /* No valid job is shorter than 64 bytes, and one slot is for a job that turns out invalid. */
     size_t most = size / 64 < TARE_MAX_JOBS ? size / 64 : TARE_MAX_JOBS;
     samples->jobs = tare_memory_take(&samples->memory, most + 1, sizeof *samples->jobs);
     samples->certificates =
         tare_memory_take(&samples->memory, TARE_MAX_CERTIFICATES, sizeof *samples->certificates);
+    samples->misfits =
+        tare_memory_take(&samples->memory, TARE_MAX_MISFITS, sizeof *samples->misfits);
     enum tare_status status = TARE_OK;
-    if (samples->memory.documents != NULL && samples->jobs != NULL && samples->certificates != NULL)
+    if (!samples->memory.failed)
         status = parse_lines(samples, bytes, size, name, err);
-    if (status == TARE_OK && (samples->memory.failed || samples->memory.documents == NULL))
+    if (status == TARE_OK && samples->memory.failed)
         status = tare_fail(err, TARE_MEMORY, name, NULL, "no memory for the samples");
+    if (status == TARE_DATA)
+        tare_samples_hint(samples, err);
     if (status != TARE_OK)
         tare_memory_free(&samples->memory);
     return status;
+}
+
+enum tare_status tare_samples_parse(struct tare_samples *samples, const void *bytes, size_t size,
+                                    const char *name, struct tare_err *err) {
+    return parse(samples, false, bytes, size, name, err);
+}
+
+enum tare_status tare_samples_salvage(struct tare_samples *samples, const void *bytes, size_t size,
+                                      const char *name, struct tare_err *err) {
+    return parse(samples, true, bytes, size, name, err);
 }

@@ -1,7 +1,7 @@
 /* read_samples.h: samples.jsonl as C structs, between the text and the summary. Internal to lab.
  *
- * Everything read lives in one list of allocations and is freed at once; texts point into the
- * parsed JSON, which is kept. doc/formats.md says what the keys mean.
+ * Everything read lives in one list of allocations and is freed at once; the JSON of a line is
+ * freed with the line. doc/formats.md says what the keys mean.
  */
 #ifndef TARE_LAB_READ_SAMPLES_H
 #define TARE_LAB_READ_SAMPLES_H
@@ -12,12 +12,16 @@
 #include "tare/lab.h" /* TARE_RIGHT_BYTES */
 #include "tare/summary.h"
 
-#define TARE_MAX_CERTIFICATES 128 /* two per cell, and room */
+#define TARE_MAX_SAMPLES_LINE ((size_t)4 << 20) /* bytes */
+#define TARE_MAX_SAMPLE_CELLS 64                /* the plan's 32, and the harness beside them */
+#define TARE_MAX_CERTIFICATES 128               /* two per cell, and room */
+#define TARE_MAX_MISFITS 20000                  /* lines that don't fit the chain */
 
 /* Allocations that are freed together. `failed` sticks, as in tare_buf. */
 struct tare_memory {
     struct tare_memory_block *blocks;
-    json_t *documents; /* array of every parsed line */
+    char *texts; /* room for the next texts */
+    size_t texts_left;
     bool failed;
 };
 
@@ -25,6 +29,8 @@ struct tare_memory {
 void *tare_memory_take(struct tare_memory *memory, size_t count, size_t element_bytes);
 char *tare_memory_printf(struct tare_memory *memory, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+/* A copy of text; "" and failed without memory. */
+const char *tare_memory_text(struct tare_memory *memory, const char *text);
 void tare_memory_free(struct tare_memory *memory);
 
 struct tare_named_value {
@@ -100,10 +106,28 @@ struct tare_samples {
     struct tare_certificate_record *certificates; /* in the file's order */
     size_t certificate_count;
     size_t torn_line;
+    size_t *misfits; /* numbers of the lines that don't fit the chain, from 1; none without one */
+    size_t misfit_count;
+    bool salvaged; /* they were left out */
 };
+
+/* Reads a samples.jsonl whole, after a look at its size and at the length of its lines. Where
+ * `begins` is true its first line must be an experiment's, too: what is something else isn't read.
+ */
+enum tare_status tare_samples_text(struct tare_buf *text, const char *path, bool begins,
+                                   struct tare_err *err);
 
 enum tare_status tare_samples_parse(struct tare_samples *samples, const void *bytes, size_t size,
                                     const char *name, struct tare_err *err);
+
+/* The same of the lines that fit the chain, the others left out. TARE_DATA where that is the first
+ * one: what the others belong to isn't known then. A file without a chain is read as it is. */
+enum tare_status tare_samples_salvage(struct tare_samples *samples, const void *bytes, size_t size,
+                                      const char *name, struct tare_err *err);
+
+/* After a TARE_DATA: where a line that doesn't fit the chain may be why, err says how to do without
+ * it. */
+void tare_samples_hint(const struct tare_samples *samples, struct tare_err *err);
 
 /* What read_job.c adds: one record of kind job. `name:line` stands in errors. */
 enum tare_status tare_samples_read_job(struct tare_samples *samples, struct tare_job_record *job,
@@ -118,6 +142,7 @@ enum tare_status tare_samples_read_certificate(struct tare_samples *samples,
 
 /* Typed keys of a JSON object, with one sticky error that names the line and the key. */
 struct tare_reader {
+    struct tare_memory *memory; /* for texts that are kept */
     const char *name;
     size_t line;
     enum tare_status status;
@@ -126,6 +151,9 @@ struct tare_reader {
 
 /* missing is what an absent key means; NULL or NaN say that the key is required. */
 const char *tare_read_text(struct tare_reader *reader, const json_t *object, const char *key,
+                           const char *missing);
+/* The JSON's own text, which goes with its line. */
+const char *tare_read_lent(struct tare_reader *reader, const json_t *object, const char *key,
                            const char *missing);
 /* Finite and not negative; null, which stands for NaN and infinity, reads as missing. */
 double tare_read_number(struct tare_reader *reader, const json_t *object, const char *key,

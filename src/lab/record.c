@@ -110,16 +110,15 @@ static json_t *environments_record(struct tare_err *err) {
 }
 
 json_t *tare_record_experiment(const struct tare_campaign *campaign, struct tare_err *err) {
-    char created[21], sha256[65];
+    char created[21];
     const size_t lost = tare_json_lost();
     struct tare_err why = {0};
     json_t *environments = environments_record(&why);
     tare_utc_text(created);
-    tare_provenance_program(sha256, "/proc/self/exe");
     json_t *record =
         json_pack("{s:s,s:s,s:s,s:{s:s,s:s,s:o},s:o,s:o,s:o,s:o}", "record", "experiment", "format",
                   "tare-samples/1", "created", created, "tare", "version", TARE_VERSION, "sha256",
-                  sha256, "bytes", count(file_bytes("/proc/self/exe")), "dataset",
+                  tare_provenance_self(), "bytes", count(file_bytes("/proc/self/exe")), "dataset",
                   dataset_record(campaign->dataset), "machine", machine_record(campaign->machine),
                   "environments", environments, "plan", plan_record(campaign->plan));
     record = tare_json_whole(record, lost);
@@ -141,9 +140,11 @@ json_t *tare_record_run(size_t run, const char *results_dir) {
 
 json_t *tare_record_resume(const struct tare_machine *machine) {
     char created[21];
+    const size_t lost = tare_json_lost();
     tare_utc_text(created);
-    return json_pack("{s:s,s:s,s:o}", "record", "resume", "created", created, "machine",
-                     machine_record(machine));
+    return tare_json_whole(json_pack("{s:s,s:s,s:o}", "record", "resume", "created", created,
+                                     "machine", machine_record(machine)),
+                           lost);
 }
 
 json_t *tare_record_end(bool complete) {

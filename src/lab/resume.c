@@ -83,8 +83,10 @@ enum tare_status tare_resume_open(struct tare_resume *resume, const char *dir,
                                   struct tare_err *err) {
     *resume = (struct tare_resume){0};
     enum tare_status status = tare_journal_open(&resume->journal, dir, err);
-    if (status == TARE_OK)
+    if (status == TARE_OK) {
+        resume->cut = resume->journal->cut;
         status = read_plan(resume, err);
+    }
     if (status != TARE_OK)
         tare_resume_close(resume);
     return status;
@@ -102,11 +104,9 @@ bool tare_resume_is_complete(const struct tare_resume *resume) {
 /* ---- is it still the same experiment? ----------------------------------------------------------
  */
 
-static enum tare_status check_program(const char *name, const char *path, const char *recorded,
+static enum tare_status check_program(const char *name, const char *sha256, const char *recorded,
                                       struct tare_err *err) {
-    char sha256[65];
-    tare_provenance_program(sha256, path);
-    if (strcmp(sha256, recorded) == 0)
+    if (recorded && strcmp(sha256, recorded) == 0)
         return TARE_OK;
     return tare_fail(err, TARE_DATA, name, "measure anew: a table must not mix two programs",
                      "is another program than the one that was measured before");
@@ -124,9 +124,12 @@ static enum tare_status check_engines(const struct tare_journal *j, struct tare_
         char *program = NULL;
         if (!engine || !recorded || !recorded[0] || json_object_get(seen, engine))
             continue;
+        char sha256[65];
         status = tare_engine_find(&program, engine, err);
-        if (status == TARE_OK)
-            status = check_program(engine, program, recorded, err);
+        if (status == TARE_OK) {
+            tare_provenance_program(sha256, program);
+            status = check_program(engine, sha256, recorded, err);
+        }
         free(program);
         if (status == TARE_OK && json_object_set_new(seen, engine, json_true()) != 0)
             status = tare_fail(err, TARE_MEMORY, j->dir, NULL, "no memory for the engines");
@@ -148,7 +151,6 @@ enum tare_status tare_resume_check(const struct tare_resume *resume,
         return tare_fail(err, TARE_DATA, resume->journal->dir,
                          "go on where it began: a table must not mix two machines",
                          "was measured on another machine: %s, not %s", resume->cpu, machine->cpu);
-    enum tare_status status =
-        check_program("tare", "/proc/self/exe", tare_sha256 ? tare_sha256 : "", err);
+    enum tare_status status = check_program("tare", tare_provenance_self(), tare_sha256, err);
     return status == TARE_OK ? check_engines(resume->journal, err) : status;
 }

@@ -19,6 +19,7 @@
 #include "tare/buf.h"
 
 #define INTERRUPTED_FIX "run it again; what was measured stays in samples.jsonl"
+#define LEFT_OUT_FIX "restore samples.jsonl from a copy, or run it again"
 
 static const char *const measure_names[] = {
 #define X(id, name) name,
@@ -124,7 +125,7 @@ static enum tare_status place_jobs(const struct tare_job_record **by_run,
 
 /* State, reason, fix and the line that reproduces it, from the first job in the worst state. */
 static void judge_row(struct tare_row *row, const struct tare_job_record *const *jobs, size_t runs,
-                      struct tare_memory *memory) {
+                      bool left_out, struct tare_memory *memory) {
     const struct tare_job_record *worst = NULL;
     size_t in_state = 0;
     for (size_t r = 0; r < runs; r++) {
@@ -146,8 +147,9 @@ static void judge_row(struct tare_row *row, const struct tare_job_record *const 
     /* What is missing or timed out is not tried again, so one such job says it all. */
     row->complete = row->runs_done == runs || !tare_state_is_measured(row->state);
     if (row->state == TARE_STATE_OK && !row->complete) {
-        row->fix = INTERRUPTED_FIX;
-        row->reason = tare_memory_printf(memory, "interrupted: %zu of %zu runs are there",
+        row->fix = left_out ? LEFT_OUT_FIX : INTERRUPTED_FIX;
+        row->reason = tare_memory_printf(memory, "%s: %zu of %zu runs are there",
+                                         left_out ? "lines were left out" : "interrupted",
                                          row->runs_done, runs);
     } else if (row->state != TARE_STATE_OK && row->state != TARE_STATE_SKIPPED && runs > 1) {
         row->reason = tare_memory_printf(memory, "%zu of %zu runs %s: %s", in_state, runs,
@@ -156,7 +158,8 @@ static void judge_row(struct tare_row *row, const struct tare_job_record *const 
 }
 
 /* A row without any job: its engine's warm-up may say why; otherwise nobody got that far. */
-static void judge_absent_row(struct tare_row *row, const struct tare_samples *samples) {
+static void judge_absent_row(struct tare_row *row, const struct tare_samples *samples,
+                             bool left_out) {
     for (size_t i = 0; i < samples->job_count; i++) {
         const struct tare_job_record *job = &samples->jobs[i];
         if (strcmp(job->task, "warmup") == 0 && job->state != TARE_STATE_OK &&
@@ -172,8 +175,9 @@ static void judge_absent_row(struct tare_row *row, const struct tare_samples *sa
         }
     }
     row->state = TARE_STATE_FAILED;
-    row->reason = "not run: the experiment was interrupted before it";
-    row->fix = INTERRUPTED_FIX;
+    row->reason = left_out ? "no run of it is there: its lines were left out, or it was not run"
+                           : "not run: the experiment was interrupted before it";
+    row->fix = left_out ? LEFT_OUT_FIX : INTERRUPTED_FIX;
 }
 
 /* The certificate of a row, the last of its cell, and what follows from one that isn't ok. */
@@ -260,7 +264,11 @@ static enum tare_status build(struct tare_summary *summary, struct tare_samples 
         return TARE_OK; /* the caller sees memory->failed */
     summary->experiment = samples->experiment;
     summary->torn_line = samples->torn_line;
-    summary->complete = samples->torn_line == 0;
+    summary->misfits = samples->misfits;
+    summary->misfit_count = samples->misfit_count;
+    summary->salvaged = samples->salvaged;
+    bool left_out = samples->salvaged && samples->misfit_count > 0;
+    summary->complete = samples->torn_line == 0 && !left_out;
     qsort(samples->jobs, samples->job_count, sizeof *samples->jobs, by_index);
     make_rows(summary, samples, cells);
     enum tare_status status = place_jobs(by_run, summary, cells, samples, name, err);
@@ -272,10 +280,10 @@ static enum tare_status build(struct tare_summary *summary, struct tare_samples 
         row->certificate = "not-checked";
         row->certificate_where = "";
         row->certificate_ratio = NAN;
-        judge_row(row, &by_run[i * runs], runs, memory);
+        judge_row(row, &by_run[i * runs], runs, left_out, memory);
         fill_row(row, &by_run[i * runs], runs, memory);
         if (row->runs_done == 0)
-            judge_absent_row(row, samples);
+            judge_absent_row(row, samples, left_out);
         apply_certificate(row, cells[i], samples, memory);
         summary->complete = summary->complete && row->complete;
         tare_attach_exports(row, &by_run[i * runs], samples, memory);
@@ -292,14 +300,20 @@ static enum tare_status build(struct tare_summary *summary, struct tare_samples 
     return TARE_OK;
 }
 
-enum tare_status tare_summary_parse(struct tare_summary *summary, const void *bytes, size_t size,
-                                    const char *name, struct tare_err *err) {
+/* What parses the lines: tare_samples_parse or tare_samples_salvage. */
+typedef enum tare_status parser(struct tare_samples *samples, const void *bytes, size_t size,
+                                const char *name, struct tare_err *err);
+
+static enum tare_status summarise(struct tare_summary *summary, parser *parse, const void *bytes,
+                                  size_t size, const char *name, struct tare_err *err) {
     *summary = (struct tare_summary){0};
     struct tare_samples samples;
-    enum tare_status status = tare_samples_parse(&samples, bytes, size, name, err);
+    enum tare_status status = parse(&samples, bytes, size, name, err);
     if (status != TARE_OK)
         return status;
     status = build(summary, &samples, name, err);
+    if (status == TARE_DATA)
+        tare_samples_hint(&samples, err);
     struct tare_memory *memory = malloc(sizeof *memory);
     if (status == TARE_OK && (samples.memory.failed || memory == NULL))
         status = tare_fail(err, TARE_MEMORY, name, NULL, "no memory for the summary");
@@ -314,15 +328,35 @@ enum tare_status tare_summary_parse(struct tare_summary *summary, const void *by
     return TARE_OK;
 }
 
-enum tare_status tare_summary_read(struct tare_summary *summary, const char *path,
-                                   struct tare_err *err) {
+enum tare_status tare_summary_parse(struct tare_summary *summary, const void *bytes, size_t size,
+                                    const char *name, struct tare_err *err) {
+    return summarise(summary, tare_samples_parse, bytes, size, name, err);
+}
+
+enum tare_status tare_summary_parse_sound(struct tare_summary *summary, const void *bytes,
+                                          size_t size, const char *name, struct tare_err *err) {
+    return summarise(summary, tare_samples_salvage, bytes, size, name, err);
+}
+
+static enum tare_status read_file(struct tare_summary *summary, parser *parse, const char *path,
+                                  struct tare_err *err) {
     *summary = (struct tare_summary){0};
     struct tare_buf text = {0};
-    enum tare_status status = tare_file_read(&text, path, TARE_MAX_SAMPLES_BYTES, err);
+    enum tare_status status = tare_samples_text(&text, path, parse == tare_samples_parse, err);
     if (status == TARE_OK)
-        status = tare_summary_parse(summary, text.data, text.size, path, err);
+        status = summarise(summary, parse, text.data, text.size, path, err);
     tare_buf_free(&text);
     return status;
+}
+
+enum tare_status tare_summary_read(struct tare_summary *summary, const char *path,
+                                   struct tare_err *err) {
+    return read_file(summary, tare_samples_parse, path, err);
+}
+
+enum tare_status tare_summary_salvage(struct tare_summary *summary, const char *path,
+                                      struct tare_err *err) {
+    return read_file(summary, tare_samples_salvage, path, err);
 }
 
 void tare_summary_free(struct tare_summary *summary) {

@@ -12,15 +12,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lab/launch_status.h"
 #include "lab/process.h"
 #include "tare/buf.h"
 #include "tare/clock.h"
+#include "tare/words.h"
 
 #define MS INT64_C(1000000) /* in ns */
 
 /* The launcher kills the engine at once when it is asked to; one that hasn't by then is dead, or
  * may be stopped: so it stays well below the 100 ms in which nothing of an engine may be left. */
-#define LAUNCHER_NS (30 * MS)
+#define LAUNCHER_NS (20 * MS)
 #define LAST_WORDS_NS (100 * MS)  /* for pipes that are still open when everything is killed, */
 #define MOST_WORDS_NS (2000 * MS) /* and for those that somebody even writes to */
 #define ASLEEP_NS (10 * MS)       /* of the machine, above what reading two clocks costs */
@@ -65,6 +67,7 @@ static void spoil(struct session *s, const char *reason) {
 static void keep_event(struct session *s, const struct tare_event *event) {
     struct tare_outcome *o = s->outcome;
     if (o->event_count == TARE_MAX_EVENTS) {
+        tare_outcome_free(o); /* nobody needs that many in memory, or in the record */
         spoil(s, "sent more events than a job can have");
         return;
     }
@@ -176,7 +179,8 @@ static void take_status(struct session *s, const char *data, size_t size) {
     s->status[s->status_bytes] = '\0';
 }
 
-static void take(struct session *s, enum tare_stream stream, const char *data, size_t size) {
+static void take(struct session *s, enum tare_process_stream stream, const char *data,
+                 size_t size) {
     switch (stream) {
     case TARE_STREAM_EVENTS:
         take_events(s, data, size);
@@ -249,7 +253,7 @@ static void follow(struct session *s) {
     ssize_t got = 0;
     enforce_end(s);
     while (is_open(s) && !is_over(s, got < 0)) {
-        enum tare_stream stream = TARE_STREAM_COUNT;
+        enum tare_process_stream stream = TARE_STREAM_COUNT;
         const char *data = NULL;
         int64_t until_ns = s->next_ns + (s->stage == KILLED ? LAST_WORDS_NS : 0);
         got = tare_process_listen(s->process, until_ns, &stream, &data);
@@ -294,24 +298,22 @@ static bool own_reason(struct tare_outcome *o) {
 
 static void conclude(struct session *s) {
     struct tare_outcome *o = s->outcome;
-    long long exec_ns = 0, end_ns = 0, user_us = 0, system_us = 0;
-    long maxrss_kib = 0;
-    int wait_status = 0, error = 0, leftovers = 0;
-    const char *text = s->status;
-    if (sscanf(text, "exec %lld", &exec_ns) == 1)
-        o->exec_ns = exec_ns;
-    text = strchr(text, '\n') ? strchr(text, '\n') + 1 : "";
-    bool ended = sscanf(text, "exit %d %lld %ld %lld %lld %d", &wait_status, &end_ns, &maxrss_kib,
-                        &user_us, &system_us, &leftovers) == 6;
-    o->end_ns = ended ? end_ns : tare_now_ns();
+    struct tare_launch_status status;
+    tare_launch_status_parse(&status, s->status);
+    if (status.exec_ns > 0)
+        o->exec_ns = status.exec_ns;
+    o->end_ns = status.ended ? status.end_ns : tare_now_ns();
     /* The moment the engine's own stopwatch began, when it is one that can be: a busy machine may
      * have brought its hello here late, and that delay is part of its first phase already. */
     int64_t began_ns = o->event_count > 0 ? o->events[0].wall_ns : 0;
     if (began_ns >= o->exec_ns && began_ns <= o->hello_ns)
         o->hello_ns = began_ns;
-    o->cpu_ns = (user_us + system_us) * 1000;
-    o->peak_rss_bytes = (size_t)maxrss_kib * 1024;
-    o->leftovers = leftovers;
+    /* It can't have said bye after it had ended; a busy machine may have brought that here late. */
+    if (status.ended && o->bye_ns > o->end_ns)
+        o->bye_ns = o->end_ns;
+    o->cpu_ns = status.cpu_ns;
+    o->peak_rss_bytes = status.peak_rss_bytes;
+    o->leftovers = status.leftovers;
     for (size_t i = 0; i < o->event_count; i++)
         if (o->events[i].kind == TARE_EVENT_SETTING && strcmp(o->events[i].name, "version") == 0)
             snprintf(o->version, sizeof o->version, "%s", o->events[i].text);
@@ -320,17 +322,17 @@ static void conclude(struct session *s) {
     o->state = TARE_STATE_FAILED;
     if (o->interrupted)
         snprintf(o->reason, sizeof o->reason, "interrupted");
-    else if ((o->timed_out = s->timed_out && !(ended && end_ns < s->time_is_up_ns)))
+    else if ((o->timed_out = s->timed_out && !(status.ended && status.end_ns < s->time_is_up_ns)))
         snprintf(o->reason, sizeof o->reason, "not done within %g s (--timeout)",
                  s->launch->timeout_s);
     else if (own_reason(o))
         return;
-    else if (sscanf(text, "errno %d", &error) == 1)
-        snprintf(o->reason, sizeof o->reason, "cannot be run: %s", strerror(error));
-    else if (!ended)
+    else if (status.error > 0)
+        snprintf(o->reason, sizeof o->reason, "cannot be run: %s", strerror(status.error));
+    else if (!status.ended)
         snprintf(o->reason, sizeof o->reason, "its launcher was killed");
-    else if (wait_status != 0 || o->bye_ns == 0)
-        describe_exit(o, wait_status);
+    else if (status.wait_status != 0 || o->bye_ns == 0)
+        describe_exit(o, status.wait_status);
     else {
         o->state = TARE_STATE_OK;
         tare_outcome_judge(o, s->launch->threads);
@@ -346,9 +348,10 @@ enum tare_status tare_supervise(struct tare_outcome *outcome, const struct tare_
     s.line = malloc(TARE_MAX_LINE_BYTES + 1);
     if (!s.line)
         status = tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory to listen to an engine");
+    unlink(launch->log_path); /* an earlier engine may have put a link there: it is not followed */
     if (status == TARE_OK)
         s.log_fd = (int)TEMP_FAILURE_RETRY(
-            open(launch->log_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+            open(launch->log_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
     if (status == TARE_OK && s.log_fd < 0)
         status = tare_fail_errno(err, launch->log_path, "is the folder writable?",
                                  "the engine's log cannot be made");
@@ -364,6 +367,10 @@ enum tare_status tare_supervise(struct tare_outcome *outcome, const struct tare_
         errno = error;
         if (error != 0)
             status = tare_fail_errno(err, launch->engine, NULL, "what it says cannot be read");
+        tare_make_plain(
+            outcome->reason); /* these are shown in many places, and cut to their field */
+        tare_make_plain(outcome->fix);
+        tare_make_plain(outcome->version);
     }
     if (s.no_memory)
         status = tare_fail(err, TARE_MEMORY, launch->engine, NULL, "no memory for what it says");

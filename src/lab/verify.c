@@ -11,8 +11,8 @@
 
 #include "base/json.h"
 #include "lab/provenance.h"
+#include "lab/read_samples.h"
 #include "tare/buf.h"
-#include "tare/summary.h" /* TARE_MAX_SAMPLES_BYTES */
 
 static const char *const finding_names[] = {
 #define X(id, name) name,
@@ -38,11 +38,10 @@ size_t tare_verify_faults(const struct tare_verify *verify) {
 /* What is known while the lines are read. */
 struct state {
     struct tare_verify *verify;
-    json_t *sums;                      /* path → checksum, of lines that are sound */
-    json_t *named;                     /* path → true, of the others */
-    char stated[TARE_LINK_BYTES + 1];  /* the link that stands in the last line */
-    char fitting[TARE_LINK_BYTES + 1]; /* the one that would fit it */
-    bool ended;                        /* the last line is the end record, or is a finding itself */
+    json_t *sums;            /* path → checksum, of lines that are sound; NULL: not asked for */
+    json_t *named;           /* path → true, of the others */
+    struct tare_chain chain; /* of the lines so far */
+    bool ended;              /* the last line is the end record, or is a finding itself */
 };
 
 static enum tare_status no_memory(struct tare_err *err, const char *where) {
@@ -52,40 +51,15 @@ static enum tare_status no_memory(struct tare_err *err, const char *where) {
 /* ---- lines -------------------------------------------------------------------------------------
  */
 
-/* Compares a line (without its newline) with its link. The line before may be wrong in its text or
- * in its link, and this one is sound with either: so one fault is found once. */
-static enum tare_status check_link(struct state *s, bool *sound, const char *line, size_t size,
-                                   struct tare_err *err) {
-    bool long_enough = size >= TARE_LINK_TAIL_BYTES;
-    size_t text_size = long_enough ? size - TARE_LINK_TAIL_BYTES : size;
-    char stated[TARE_LINK_BYTES + 1] = "", by_stated[TARE_LINK_BYTES + 1];
-    char by_fitting[TARE_LINK_BYTES + 1];
-    bool has_link = false;
-    if (long_enough) {
-        const char *tail = line + text_size, *digits = tail + sizeof TARE_LINK_KEY - 1;
-        has_link = memcmp(tail, TARE_LINK_KEY, sizeof TARE_LINK_KEY - 1) == 0 &&
-                   memcmp(digits + TARE_LINK_BYTES, TARE_LINK_END, sizeof TARE_LINK_END - 1) == 0;
-        memcpy(stated, digits, TARE_LINK_BYTES);
-    }
-    if (!tare_link(by_stated, s->stated, line, text_size) ||
-        !tare_link(by_fitting, s->fitting, line, text_size))
-        return no_memory(err, "samples.jsonl");
-    bool fits = memcmp(stated, by_stated, TARE_LINK_BYTES) == 0;
-    *sound = has_link && (fits || memcmp(stated, by_fitting, TARE_LINK_BYTES) == 0);
-    memcpy(s->fitting, fits ? by_stated : by_fitting, sizeof s->fitting);
-    memcpy(s->stated, stated, sizeof s->stated);
-    return TARE_OK;
-}
-
-/* Remembers the files a line names. */
-static enum tare_status take_files(struct state *s, bool sound, const char *line, size_t size,
-                                   struct tare_err *err) {
+/* Remembers the files a line names, and whether it is the end. */
+static enum tare_status take_record(struct state *s, bool sound, const char *line, size_t size,
+                                    struct tare_err *err) {
     enum tare_status status = TARE_OK;
     json_t *record = tare_json_load(line, size, NULL, &status);
     if (status == TARE_MEMORY)
         return no_memory(err, "samples.jsonl");
     const char *kind = json_string_value(json_object_get(record, "record"));
-    json_t *files = json_object_get(record, "files"), *sum = NULL;
+    json_t *files = s->sums ? json_object_get(record, "files") : NULL, *sum = NULL;
     const char *path = NULL;
     s->ended = !sound || (kind && strcmp(kind, "end") == 0); /* one fault is found once */
     bool kept = true;
@@ -110,36 +84,49 @@ static enum tare_status check_lines(struct state *s, const char *text, size_t si
         size_t end = newline ? (size_t)(newline - text) : size;
         bool sound = false;
         s->verify->lines++;
-        status = check_link(s, &sound, text + at, end - at, err);
-        if (status == TARE_OK && !newline)
+        if (!tare_chain_take(&s->chain, &sound, text + at, end - at))
+            return no_memory(err, "samples.jsonl");
+        if (!newline)
             found_line(s, s->verify->lines, "ends in the middle, as a crash leaves it");
-        else if (status == TARE_OK && !sound)
+        else if (!sound)
             found_line(s, s->verify->lines,
                        "doesn't fit its checksum: it was changed, or a line is missing, doubled or "
                        "moved before it");
-        if (status == TARE_OK)
-            status = take_files(s, sound && newline, text + at, end - at, err);
+        if (s->sums || end + 1 >= size)
+            status = take_record(s, sound && newline, text + at, end - at, err);
         at = end + 1;
     }
+    if (status == TARE_OK && !s->ended)
+        tare_verify_found(s->verify, TARE_FINDING_MISSING, "samples.jsonl",
+                          "its end: the experiment broke off, or lines were cut off");
     return status;
+}
+
+static void reset(struct tare_verify *verify) {
+    verify->lines = verify->files = 0;
+    memset(verify->counts, 0, sizeof verify->counts);
+}
+
+enum tare_status tare_verify_lines(struct tare_verify *verify, const char *text, size_t size,
+                                   struct tare_err *err) {
+    struct state s = {.verify = verify};
+    reset(verify);
+    return check_lines(&s, text, size, err);
 }
 
 static enum tare_status check_samples(struct state *s, struct tare_err *err) {
     struct tare_buf text = {0};
     char *path = tare_path_join(s->verify->dir, "samples.jsonl");
-    enum tare_status status = path ? tare_file_read(&text, path, TARE_MAX_SAMPLES_BYTES, err)
-                                   : no_memory(err, s->verify->dir);
+    enum tare_status status =
+        path ? tare_samples_text(&text, path, false, err) : no_memory(err, s->verify->dir);
     if (status == TARE_OK && text.size == 0)
         status = tare_fail(err, TARE_DATA, path, "run tare compare again",
                            "the file is empty: there is nothing to verify");
-    if (status == TARE_OK && !memmem(text.data, text.size, TARE_LINK_KEY, sizeof TARE_LINK_KEY - 1))
+    if (status == TARE_OK && !tare_is_chained(text.data, text.size))
         status = tare_fail(err, TARE_DATA, path, "tare report still reads it",
                            "its lines carry no checksums: there is nothing to verify");
     if (status == TARE_OK)
         status = check_lines(s, text.data, text.size, err);
-    if (status == TARE_OK && !s->ended)
-        tare_verify_found(s->verify, TARE_FINDING_MISSING, "samples.jsonl",
-                          "its end: the experiment broke off, or lines were cut off");
     tare_buf_free(&text);
     free(path);
     return status;
@@ -228,8 +215,7 @@ static enum tare_status check_files(struct state *s, struct tare_err *err) {
 
 enum tare_status tare_verify_folder(struct tare_verify *verify, struct tare_err *err) {
     struct state s = {.verify = verify, .sums = json_object(), .named = json_object()};
-    verify->lines = verify->files = 0;
-    memset(verify->counts, 0, sizeof verify->counts);
+    reset(verify);
     enum tare_status status =
         s.sums && s.named ? check_samples(&s, err) : no_memory(err, verify->dir);
     if (status == TARE_OK)

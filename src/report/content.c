@@ -5,6 +5,10 @@
 #include <math.h>
 #include <string.h>
 
+static bool left_out(const struct tare_summary *summary) {
+    return summary->salvaged && summary->misfit_count > 0;
+}
+
 static const char *track_phrase(enum tare_track track) {
     switch (track) {
     case TARE_TRACK_TUTORIAL:
@@ -185,7 +189,7 @@ void tare_content_answers(struct tare_document *document, const struct tare_summ
         tare_document_say(document, TARE_BLOCK_PARAGRAPH,
                           "%zu cell%s did not work or %s incomplete: see \"What didn't work\".",
                           failures, failures == 1 ? "" : "s", failures == 1 ? "is" : "are");
-    if (!summary->complete)
+    if (!summary->complete && !left_out(summary)) /* said at the top */
         tare_document_say(document, TARE_BLOCK_PARAGRAPH,
                           "This experiment is not complete: what follows is what was measured "
                           "before it ended.");
@@ -275,8 +279,10 @@ void tare_content_limits(struct tare_document *document, const struct tare_summa
     say_warnings(document, summary);
     if (detail == TARE_DETAIL_BRIEF) {
         tare_document_say(document, TARE_BLOCK_BULLET,
-                          "report.md in the results folder has the rest: inference call by call, "
-                          "phases, settings, where every file went, and the limits of all this.");
+                          "%s has the rest: inference call by call, phases, settings, where every "
+                          "file went, and the limits of all this.",
+                          left_out(summary) ? "tare report --salvage --format markdown"
+                                            : "report.md in the results folder");
         return;
     }
     const char *const limits[] = {
@@ -334,9 +340,66 @@ static void say_head(struct tare_document *document, const struct tare_summary *
     tare_buf_puts(out, " test images.");
 }
 
+#define MAX_SPANS 12 /* of lines that are named; a file with more is told by their number */
+
+/* The last of the misfits from `first` on whose lines follow one another. */
+static size_t span_end(const struct tare_summary *summary, size_t first) {
+    size_t last = first;
+    while (last + 1 < summary->misfit_count &&
+           summary->misfits[last + 1] == summary->misfits[last] + 1)
+        last++;
+    return last;
+}
+
+/* "Lines 4, 9 to 11 and 20 of samples.jsonl " */
+static void put_misfits(struct tare_buf *out, const struct tare_summary *summary) {
+    size_t count = summary->misfit_count, spans = 0;
+    tare_buf_printf(out, "Line%s ", count == 1 ? "" : "s");
+    for (size_t i = 0, last; i < count; i = last + 1) {
+        last = span_end(summary, i);
+        if (i > 0)
+            tare_buf_puts(out, last + 1 == count || spans == MAX_SPANS ? " and " : ", ");
+        if (spans++ == MAX_SPANS) {
+            tare_buf_printf(out, "%zu more", count - i);
+            break;
+        }
+        tare_buf_printf(out, "%zu", summary->misfits[i]);
+        if (last > i)
+            tare_buf_printf(out, " to %zu", summary->misfits[last]);
+    }
+    tare_buf_puts(out, " of samples.jsonl ");
+}
+
+/* Lines that aren't what was written: before any figure. */
+static void say_misfits(struct tare_document *document, const struct tare_summary *summary) {
+    bool one = summary->misfit_count == 1;
+    if (summary->misfit_count == 0)
+        return;
+    struct tare_buf *out = tare_document_add(document, TARE_BLOCK_PARAGRAPH);
+    put_misfits(out, summary);
+    if (summary->salvaged)
+        tare_buf_printf(out,
+                        "%s left out, because %s fit %s: what stood there is "
+                        "missing below, so that a row may have fewer runs, or an exported file "
+                        "fewer checks, than were measured.",
+                        one ? "was" : "were", one ? "it doesn't" : "they don't",
+                        one ? "its checksum" : "their checksums");
+    else
+        tare_buf_printf(out,
+                        "%s fit %s: %s changed, or lines are missing, doubled or moved. What %s "
+                        "say%s is part of this report all the same. %stare verify says what else "
+                        "was changed.",
+                        one ? "doesn't" : "don't", one ? "its checksum" : "their checksums",
+                        one ? "it was" : "they were", one ? "it" : "they", one ? "s" : "",
+                        summary->misfits[0] == 1 ? ""
+                        : one                    ? "tare report --salvage leaves it out; "
+                                                 : "tare report --salvage leaves them out; ");
+}
+
 void tare_document_fill(struct tare_document *document, const struct tare_summary *summary,
                         enum tare_detail detail) {
     say_head(document, summary);
+    say_misfits(document, summary);
     tare_content_answers(document, summary);
     tare_content_tables(document, summary, detail);
     tare_content_problems(document, summary);

@@ -88,6 +88,8 @@ void tare_put_bytes(struct tare_buf *buf, double bytes);
 /* text with line breaks as spaces, and with control characters and those that reverse the direction
  * of writing made visible ("\x1b", "\u202e"), so that an engine can't steer a terminal. */
 void tare_put_clean(struct tare_buf *buf, const char *text);
+/* Whether text (UTF-8) begins with such a character; which one, and of how many bytes. */
+bool tare_is_steering(const char *text, uint32_t *point, size_t *bytes);
 
 /* "Keras", or "Keras/variant". */
 void tare_put_engine(struct tare_buf *buf, const struct tare_row *row);

@@ -141,19 +141,25 @@ static uint32_t code_point(const unsigned char *text, size_t *bytes) {
 }
 
 /* C0, DEL, C1; marks, embeddings and isolates that turn the writing direction; line separators. */
-static bool is_steering(uint32_t point) {
+static bool is_steering_point(uint32_t point) {
     return point < 0x20 || (point >= 0x7f && point < 0xa0) || point == 0x061c ||
            (point >= 0x200b && point <= 0x200f) || (point >= 0x2028 && point <= 0x202e) ||
            (point >= 0x2066 && point <= 0x2069) || point == 0xfeff;
 }
 
+bool tare_is_steering(const char *text, uint32_t *point, size_t *bytes) {
+    *point = code_point((const unsigned char *)text, bytes);
+    return is_steering_point(*point);
+}
+
 void tare_put_clean(struct tare_buf *buf, const char *text) {
     size_t bytes = 0;
+    uint32_t point = 0;
     for (const char *at = text; *at != '\0'; at += bytes) {
-        uint32_t point = code_point((const unsigned char *)at, &bytes);
+        const bool steers = tare_is_steering(at, &point, &bytes);
         if (*at == '\n' || *at == '\r' || *at == '\t')
             tare_buf_puts(buf, " ");
-        else if (!is_steering(point))
+        else if (!steers)
             tare_buf_append(buf, at, bytes);
         else if (point < 0x100)
             tare_buf_printf(buf, "\\x%02x", point);

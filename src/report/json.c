@@ -264,6 +264,17 @@ static void put_quoted(struct tare_json *json) {
     tare_json_close(json, ']');
 }
 
+/* Only where there are any: the report of a sound file says nothing of it. */
+static void put_misfits(struct tare_json *json, const struct tare_summary *summary) {
+    if (summary->misfit_count == 0)
+        return;
+    tare_json_flag(json, "salvaged", summary->salvaged);
+    tare_json_open(json, "misfits", '[');
+    for (size_t i = 0; i < summary->misfit_count; i++)
+        tare_json_count(json, NULL, summary->misfits[i]);
+    tare_json_close(json, ']');
+}
+
 void tare_report_json(struct tare_buf *buf, const struct tare_summary *summary) {
     struct tare_json json = {.out = buf};
     const struct tare_row *null_row = summary->harness;
@@ -273,6 +284,7 @@ void tare_report_json(struct tare_buf *buf, const struct tare_summary *summary) 
     tare_json_text(&json, "tare", summary->experiment.tare_version);
     tare_json_text(&json, "created", summary->experiment.created);
     tare_json_flag(&json, "complete", summary->complete);
+    put_misfits(&json, summary);
     put_dataset(&json, &summary->experiment);
     put_machine(&json, &summary->experiment);
     put_plan(&json, &summary->experiment);

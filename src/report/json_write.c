@@ -1,5 +1,5 @@
 /* json_write.c: the JSON writer behind json.c. Texts are valid UTF-8 (the parsers refuse others),
- * so only quotes, backslashes and control characters need escapes. */
+ * so only quotes, backslashes and characters that steer a terminal need escapes. */
 #include <math.h>
 #include <string.h>
 
@@ -8,14 +8,15 @@
 
 static void put_string(struct tare_buf *out, const char *text) {
     tare_buf_puts(out, "\"");
-    for (const char *at = text; *at != '\0'; at++) {
-        unsigned char c = (unsigned char)*at;
-        if (c == '"' || c == '\\')
-            tare_buf_printf(out, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            tare_buf_printf(out, "\\u%04x", c);
+    uint32_t point = 0;
+    size_t bytes = 0;
+    for (const char *at = text; *at != '\0'; at += bytes) {
+        if (tare_is_steering(at, &point, &bytes)) /* it may be printed on a terminal */
+            tare_buf_printf(out, "\\u%04x", point);
+        else if (*at == '"' || *at == '\\')
+            tare_buf_printf(out, "\\%c", *at);
         else
-            tare_buf_append(out, at, 1);
+            tare_buf_append(out, at, bytes);
     }
     tare_buf_puts(out, "\"");
 }

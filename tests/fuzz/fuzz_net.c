@@ -22,11 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     struct tare_net net, back;
     struct tare_err err = {0};
     char text[TARE_MAX_SPEC], again[TARE_MAX_SPEC];
-    char *spec = malloc(size + 1);
-    MUST(spec != NULL);
-    if (size > 0)
-        memcpy(spec, bytes, size);
-    spec[size] = '\0';
+    char *spec = as_text(bytes, size);
     if (tare_net_parse(&net, spec, &err) == TARE_OK) {
         size_t params = 0;
         for (int i = 0; i < net.tensor_count; i++) {
@@ -43,8 +39,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         if (net.param_count <= 10000) /* larger ones would only be slower */
             check_parameters(&net);
     } else {
-        MUST(err.what[0] != '\0');
+        MUST(err.status == TARE_USAGE && err.what[0] != '\0' && err.where[0] != '\0');
     }
     free(spec);
     return 0;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed) {
+    static const char *const layers[] = {"dense:10", "dense:64:relu", "dense:65536", "relu",
+                                         "784",      "28x28x1",       "dense",       "dense:0"};
+    static const char *const parts[] = {"dense", "relu", "1", "65536", "65537", "x"};
+    struct dice dice = dice_of(seed);
+    struct tare_buf out = {0};
+    if (mutate_plainly(&dice))
+        return LLVMFuzzerMutate(data, size, max);
+    if (roll(&dice, 3) > 0)
+        mutate_words(&out, &dice, (const char *)data, size, ' ', layers, 8);
+    else
+        mutate_words(&out, &dice, (const char *)data, size, roll(&dice, 2) ? ':' : 'x', parts, 6);
+    return mutate_give(data, max, &out);
 }

@@ -30,9 +30,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         MUST(memchr(event.extra, '\0', sizeof event.extra) != NULL);
         MUST(event.wall_ns >= 0 && tare_event_name(event.kind) != NULL);
     } else {
-        MUST(err.what[0] != '\0');
+        MUST_BE_REFUSED(err);
     }
-    if (tare_job_parse(&job, (const char *)bytes, size, NULL) == TARE_OK)
+    err = (struct tare_err){0};
+    if (tare_job_parse(&job, (const char *)bytes, size, &err) == TARE_OK)
         check_round_trip(&job);
+    else
+        MUST_BE_REFUSED(err);
     return 0;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed) {
+    struct dice dice = dice_of(seed);
+    struct tare_buf out = {0};
+    if (mutate_plainly(&dice) || !mutate_json(&out, &dice, (const char *)data, size))
+        return LLVMFuzzerMutate(data, size, max);
+    return mutate_give(data, max, &out);
 }

@@ -1,0 +1,52 @@
+#!/bin/sh
+# run.sh quick|long: every part of the torture, and a table of what was tried and what survived.
+# `make torture` and `make torture-long` build what it needs first. A part is KIND.sh beside this
+# file; its last line is "result TRIED SURVIVED ALL", and ALL is what `long` tries.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+mode=$1
+log=$(mktemp -d)
+trap 'rm -rf "$log"' EXIT
+trap 'exit 130' INT TERM
+
+# what KIND: in the words of a reader.
+what() {
+    case $1 in
+    laboratory) echo "simulated campaigns, broken off and carried on" ;;
+    kills) echo "killed at a write-class system call, carried on" ;;
+    signals) echo "Ctrl-C, SIGTERM, SIGHUP, closed terminal, suspend" ;;
+    deadline) echo "nothing of an engine lives 100 ms after its time" ;;
+    faults) echo "the n-th allocation or system call fails" ;;
+    samples) echo "bits flipped, lines dropped, doubled, swapped" ;;
+    *) echo "$1" ;;
+    esac
+}
+
+failed=0 left_out=0
+printf '%-52s %10s %10s %10s %8s\n' what tried survived 'left out' seconds
+for part in tests/torture/*.sh; do
+    kind=$(basename "$part" .sh)
+    case $kind in run | lib) continue ;; esac
+    start=$(date +%s)
+    "$part" "$mode" >"$log/$kind"
+    code=$?
+    read -r word tried survived all <<END
+$(tail -n 1 "$log/$kind")
+END
+    if [ "$word" != result ]; then
+        tried=0 survived=0 all=0 code=1
+        echo "$kind broke off: $(tail -n 3 "$log/$kind")" >&2
+    fi
+    printf '%-52s %10s %10s %10s %8s\n' "$(what "$kind")" "$tried" "$survived" $((all - tried)) $(($(date +%s) - start))
+    left_out=$((left_out + all - tried))
+    [ $code -eq 0 ] && [ "$tried" -gt 0 ] && [ "$tried" -eq "$survived" ] || failed=$((failed + 1))
+done
+echo
+if [ $left_out -gt 0 ]; then
+    echo "$left_out cases were left out; make torture-long tries them too"
+fi
+if [ $failed -gt 0 ]; then
+    echo "$failed kinds did not survive"
+    exit 1
+fi
+echo "all survived"
