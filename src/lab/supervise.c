@@ -361,12 +361,16 @@ enum tare_status tare_supervise(struct tare_outcome *outcome, const struct tare_
         status = tare_process_start(&s.process, launch, err);
     if (status == TARE_OK) {
         follow(&s);
+        int error = tare_process_read_error(s.process);
         tare_process_close(s.process);
         conclude(&s);
         tare_make_plain(
             outcome->reason); /* these are shown in many places, and cut to their field */
         tare_make_plain(outcome->fix);
         tare_make_plain(outcome->version);
+        errno = error;
+        if (error != 0)
+            status = tare_fail_errno(err, launch->engine, NULL, "what it says cannot be read");
     }
     if (s.no_memory)
         status = tare_fail(err, TARE_MEMORY, launch->engine, NULL, "no memory for what it says");
