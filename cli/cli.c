@@ -5,7 +5,6 @@
 #include <getopt.h>
 #include <math.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,8 +181,8 @@ const volatile sig_atomic_t *cli_catch_signals(void) {
 
 void cli_progress(const char *text) {
     if (isatty(STDERR_FILENO)) {
+        line_open = 1; /* before it is: a signal may come in between */
         fprintf(stderr, "\r\033[K%.*s", cli_width() - 1, text);
-        line_open = 1;
     } else
         fprintf(stderr, "%s\n", text);
     fflush(stderr);

@@ -60,13 +60,11 @@ int tare_children(pid_t *pids, int room) {
     int count = 0, more = 0;
     for (const char *name; more >= 0 && (name = tare_listing_next(&threads));) {
         char path[300];
-        if (!is_number(name))
-            continue;
         snprintf(path, sizeof path, "/proc/self/task/%s/children", name);
         more = read_list(pids + count, room - count, path);
         count += more > 0 ? more : 0;
     }
-    const bool listed = tare_listing_close(&threads) && more >= 0;
+    bool listed = tare_listing_close(&threads) && more >= 0;
     return listed ? count : tare_children_by_parent(pids, room);
 }
 

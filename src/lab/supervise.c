@@ -364,13 +364,13 @@ enum tare_status tare_supervise(struct tare_outcome *outcome, const struct tare_
         int error = tare_process_read_error(s.process);
         tare_process_close(s.process);
         conclude(&s);
-        errno = error;
-        if (error != 0)
-            status = tare_fail_errno(err, launch->engine, NULL, "what it says cannot be read");
         tare_make_plain(
             outcome->reason); /* these are shown in many places, and cut to their field */
         tare_make_plain(outcome->fix);
         tare_make_plain(outcome->version);
+        errno = error;
+        if (error != 0)
+            status = tare_fail_errno(err, launch->engine, NULL, "what it says cannot be read");
     }
     if (s.no_memory)
         status = tare_fail(err, TARE_MEMORY, launch->engine, NULL, "no memory for what it says");

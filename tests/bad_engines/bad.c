@@ -276,7 +276,7 @@ static void work(enum behaviour what) {
     pass(what, "load");
     phase("load", 1);
     misbehave(what);
-    usleep(150000);
+    usleep(what == DO_hesitant ? 1000000 : 150000);
     pass(what, "train");
     phase("train", what == DO_liar ? 0.01 : what == DO_boaster ? 3 : 1);
     answer(what);

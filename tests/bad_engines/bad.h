@@ -12,6 +12,7 @@
 /* clang-format off */
 #define BEHAVIOURS(X) \
     X(good, "does its job, slowly enough to be measured") \
+    X(hesitant, "does its job too, and takes a second") \
     X(crash, "dies of a signal in the middle") \
     X(crash_start, "dies before hello") \
     X(crash_import, "dies before its import is done") \
