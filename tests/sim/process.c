@@ -503,11 +503,6 @@ ssize_t tare_process_listen(struct tare_process *p, int64_t until_ns,
     return (ssize_t)chunk->size;
 }
 
-int tare_process_read_error(const struct tare_process *p) {
-    (void)p;
-    return 0;
-}
-
 int64_t tare_process_suspended_ns(const struct tare_process *p) {
     return p->suspended_ns;
 }
