@@ -344,8 +344,13 @@ json_t *tare_record_job(const struct tare_job_result *result, const char *result
         set(record, "accuracy",
             json_pack("{s:o,s:o}", "correct", count(result->grade.correct), "total",
                       count(result->grade.total)));
-    if (result->right)
-        set(record, "right", right_record(result));
+    json_t *right = result->right ? right_record(result) : NULL;
+    if (result->right && !right) {
+        json_decref(record);
+        return NULL;
+    }
+    if (right)
+        set(record, "right", right);
     if (result->of)
         add_source(record, result);
     set(record, "program_sha256", text(result->program_sha256));
