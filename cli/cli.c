@@ -1,7 +1,6 @@
 /* cli.c: options, help, messages and signals for all commands (cli.h). */
 #include "cli.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/listing.h"
 #include "tare/buf.h"
 #include "tare/stats.h"
 #include "tare/words.h"
@@ -147,11 +147,17 @@ int cli_fail(const struct tare_err *err) {
  */
 
 static volatile sig_atomic_t stop;
+static volatile sig_atomic_t line_open; /* a progress line stands unfinished on the terminal */
 
+/* The first asks for an end with everything in order, in a second or so; the next makes it at once:
+ * the launcher ends the engine then. A closed terminal may say so several times, and means the
+ * first. */
 static void on_signal(int number) {
-    if (stop) {
-        signal(number, SIG_DFL);
-        raise(number);
+    if (stop && number != SIGHUP) {
+        static const char clean[] = "\r\033[K";
+        if (line_open && write(STDERR_FILENO, clean, sizeof clean - 1) < 0)
+            line_open = 0; /* nobody is there to see it */
+        _exit(tare_exit_code(TARE_INTERRUPTED));
     }
     stop = 1;
 }
@@ -165,18 +171,18 @@ const volatile sig_atomic_t *cli_catch_signals(void) {
         if (!ignored) /* nohup, and jobs in a script's background, ask for that */
             sigaction(signals[i], &action, NULL);
     }
+    signal(SIGPIPE,
+           SIG_IGN); /* whoever read along has gone: what is measured is kept all the same */
     return &stop;
 }
 
 /* ---- the terminal ------------------------------------------------------------------------------
  */
 
-static bool line_open; /* a progress line stands unfinished on the terminal */
-
 void cli_progress(const char *text) {
     if (isatty(STDERR_FILENO)) {
+        line_open = 1; /* before it is: a signal may come in between */
         fprintf(stderr, "\r\033[K%.*s", cli_width() - 1, text);
-        line_open = true;
     } else
         fprintf(stderr, "%s\n", text);
     fflush(stderr);
@@ -190,7 +196,7 @@ void cli_progress_of(void *context, const char *text) {
 void cli_progress_end(void) {
     if (line_open)
         fprintf(stderr, "\r\033[K");
-    line_open = false;
+    line_open = 0;
 }
 
 bool cli_colour(void) {
@@ -239,13 +245,12 @@ char *cli_temporary_dir(struct tare_err *err) {
 }
 
 void cli_remove_dir(const char *dir) {
-    DIR *folder = opendir(dir);
-    struct dirent *entry;
-    while (folder && (entry = readdir(folder)))
-        unlinkat(dirfd(folder), entry->d_name, 0); /* "." and ".." refuse, as they should */
-    if (folder)
-        closedir(folder);
-    rmdir(dir);
+    struct tare_listing files = tare_listing_open(dir);
+    for (const char *name; (name = tare_listing_next(&files));)
+        unlinkat(files.fd, name, 0);
+    tare_listing_close(&files);
+    if (rmdir(dir) != 0)
+        fprintf(stderr, "tare: warning: %s cannot be removed: %s\n", dir, strerror(errno));
 }
 
 /* ---- texts -------------------------------------------------------------------------------------
@@ -256,12 +261,6 @@ void cli_percent(char *out, size_t correct, size_t total) {
     tare_wilson(&lo, &hi, correct, total);
     snprintf(out, 64, "%.2f %% (%.2f … %.2f)", 100.0 * (double)correct / (double)total, 100 * lo,
              100 * hi);
-}
-
-void cli_make_plain(char *text) {
-    for (; *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            *text = '?';
 }
 
 enum tare_status cli_check_training(size_t epochs, size_t batch, struct tare_err *err) {

@@ -81,9 +81,6 @@ void cli_print_setup(void);
 char *cli_temporary_dir(struct tare_err *err);
 void cli_remove_dir(const char *dir);
 
-/* Makes what an engine said harmless for a terminal: control characters become '?'. */
-void cli_make_plain(char *text);
-
 /* Takes the next "NAME" or "NAME/VARIANT" off a list with commas; *list is NULL after the last.
  * option is for messages. TARE_USAGE for what can't be an engine's name. */
 enum tare_status cli_next_engine(char engine[64], char variant[32], const char **list,

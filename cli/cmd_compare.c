@@ -204,7 +204,7 @@ static void show_progress(void *context, const struct tare_progress *p) {
         return;
     }
     snprintf(text + used, room, ": %s: %s", tare_state_name(p->outcome->state), p->outcome->reason);
-    cli_make_plain(text);
+    tare_make_plain(text);
     cli_progress_end(); /* a failure stays on the screen */
     fprintf(stderr, "%s\n", text);
 }

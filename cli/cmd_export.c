@@ -16,6 +16,7 @@
 #include "tare/export.h"
 #include "tare/parity.h"
 #include "tare/safetensors.h"
+#include "tare/words.h"
 
 #define RUNTIME_TIMEOUT_S 600
 
@@ -98,8 +99,8 @@ static enum tare_status compare(struct export *x, struct tare_err *err) {
     if (!pixels)
         return tare_fail(err, TARE_MEMORY, x->out, "--no-check", "no memory for the test images");
     tare_read_pixels(pixels, images, NULL, n, NULL, x->net.n_in);
-    enum tare_status status =
-        tare_parity_reference_make(&reference, &x->net, x->params, pixels, n, err);
+    enum tare_status status = tare_parity_reference_make(&reference, &x->net, x->params, pixels, n,
+                                                         cli_catch_signals(), err);
     free(pixels);
     if (status != TARE_OK)
         return status;
@@ -163,6 +164,10 @@ static enum tare_status find_needs(struct export *x, struct tare_err *err) {
 static enum tare_status check_parity(struct export *x, struct tare_err *err) {
     char *prepared = NULL, *dir = NULL;
     enum tare_status status = find_needs(x, err);
+    if (status == TARE_OK && x->unchecked.status == TARE_MEMORY) { /* lacks nothing but memory */
+        *err = x->unchecked;
+        return TARE_MEMORY;
+    }
     if (status != TARE_OK || x->unchecked.status != TARE_OK)
         return status;
     /* Before there is a folder to remove. */
@@ -219,7 +224,7 @@ static enum tare_status print_json(const struct export *x, struct tare_err *err)
 static void print_parity(struct export *x) {
     char *said_by_others[] = {x->unchecked.what, x->unchecked.hint, x->answer.outcome.version};
     for (size_t i = 0; i < sizeof said_by_others / sizeof said_by_others[0]; i++)
-        cli_make_plain(said_by_others[i]);
+        tare_make_plain(said_by_others[i]);
     if (!x->checked) {
         printf("parity not checked: %s%s%s\n", x->unchecked.where,
                x->unchecked.where[0] ? ": " : "", x->unchecked.what);

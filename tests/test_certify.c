@@ -290,8 +290,8 @@ static void the_first_epoch_is_judged_by_its_loss(void **state) {
     static struct tare_certificate c;
     struct tare_err err = {0};
     double first = 0, again = 0;
-    must(tare_reference_epoch(&first, &bands.plan, 0, &bands.set, &err), &err);
-    must(tare_reference_epoch(&again, &bands.plan, 0, &bands.set, &err), &err);
+    must(tare_reference_epoch(&first, &bands.plan, 0, &bands.set, NULL, &err), &err);
+    must(tare_reference_epoch(&again, &bands.plan, 0, &bands.set, NULL, &err), &err);
     assert_true(first > 0.01 && first == again);
     tare_certificate_epoch(&c, first * (1 + 1e-3), first);
     assert_int_equal(c.state, TARE_CERTIFICATE_OK);

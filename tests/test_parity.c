@@ -58,8 +58,9 @@ static int set_up(void **state) {
     for (size_t i = 0; i < N * IN; i++)
         images[i] = (float)tare_rng_below(&rng, 256) / 255.0f;
     tare_net_init(params, &net, 3);
-    return tare_parity_reference_make(&reference, &net, params, images, N, NULL) == TARE_OK ? 0
-                                                                                            : -1;
+    return tare_parity_reference_make(&reference, &net, params, images, N, NULL, NULL) == TARE_OK
+               ? 0
+               : -1;
 }
 
 static int tear_down(void **state) {
@@ -153,7 +154,7 @@ static void a_tie_has_two_right_answers(void **state) {
     const float weights[] = {0.3f, 0.3f, 0.1f, 0.7f, 0.7f, 0.2f, 0.1f, 0.1f, 0.05f};
     const float x[] = {0.2f, 0.9f, 0.4f, 0.4f};
     assert_int_equal(tare_net_parse(&small, "2 dense:3", NULL), TARE_OK);
-    assert_int_equal(tare_parity_reference_make(&tied, &small, weights, x, 2, NULL), TARE_OK);
+    assert_int_equal(tare_parity_reference_make(&tied, &small, weights, x, 2, NULL, NULL), TARE_OK);
     float given[6];
     for (size_t i = 0; i < 6; i++)
         given[i] = (float)tied.logits[i];
@@ -168,14 +169,15 @@ static void nothing_over_nothing_is_no_difference(void **state) {
     (void)state;
     struct tare_parity_reference zero;
     float none[sizeof params / sizeof *params] = {0};
-    assert_int_equal(tare_parity_reference_make(&zero, &net, none, images, N, NULL), TARE_OK);
+    assert_int_equal(tare_parity_reference_make(&zero, &net, none, images, N, NULL, NULL), TARE_OK);
     memset(logits, 0, sizeof logits);
     struct tare_parity parity = tare_parity_of(&zero, logits);
     assert_true(parity.ratio == 0 && parity.max_abs_diff == 0 && parity.changed_answers == 0);
     logits[0] = 1e-30f;
     assert_true(isinf(tare_parity_of(&zero, logits).ratio));
     tare_parity_reference_free(&zero);
-    assert_int_equal(tare_parity_reference_make(&zero, &net, params, images, 0, NULL), TARE_OK);
+    assert_int_equal(tare_parity_reference_make(&zero, &net, params, images, 0, NULL, NULL),
+                     TARE_OK);
     assert_true(tare_parity_of(&zero, logits).ratio == 0);
     tare_parity_reference_free(&zero);
 }
@@ -187,7 +189,8 @@ static void weights_that_overflow_are_refused(void **state) {
     float huge[sizeof params / sizeof *params];
     for (size_t k = 0; k < sizeof params / sizeof *params; k++)
         huge[k] = 3e37f;
-    assert_int_equal(tare_parity_reference_make(&none, &net, huge, images, N, &err), TARE_DATA);
+    assert_int_equal(tare_parity_reference_make(&none, &net, huge, images, N, NULL, &err),
+                     TARE_DATA);
     assert_non_null(strstr(err.what, "not finite"));
     assert_null(none.logits);
 }
@@ -198,8 +201,9 @@ static void chunks_leave_no_seam(void **state) {
     const size_t counts[] = {1, 249, 250, 251, 500};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         struct tare_parity_reference part;
-        assert_int_equal(tare_parity_reference_make(&part, &net, params, images, counts[i], NULL),
-                         TARE_OK);
+        assert_int_equal(
+            tare_parity_reference_make(&part, &net, params, images, counts[i], NULL, NULL),
+            TARE_OK);
         assert_memory_equal(part.logits, reference.logits, counts[i] * OUT * sizeof(double));
         assert_memory_equal(part.stray, reference.stray, counts[i] * sizeof(double));
         assert_true(part.reach > 0 && part.reach <= reference.reach);

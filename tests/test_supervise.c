@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tare/array.h"
@@ -242,6 +243,73 @@ static void children_are_found_and_ended(void **state) {
     assert_int_equal(tare_children(pids, 8), 0);
 }
 
+/* A process that stops this one, with every thread of it, and continues it after 200 ms. */
+static pid_t start_stopper(int number) {
+    pid_t stopper = fork();
+    if (stopper != 0)
+        return stopper;
+    usleep(100000);
+    kill(getppid(), number);
+    usleep(200000);
+    kill(getppid(), SIGCONT);
+    _exit(0);
+}
+
+/* In a group of its own, which the terminal's kind of stop works in; the exit code is the answer.
+ */
+static int in_own_group(int (*check)(void)) {
+    int status = -1;
+    pid_t child = fork();
+    if (child == 0) {
+        setpgid(0, 0);
+        _exit(check());
+    }
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int is_void_when_suspended(void) {
+    static const int numbers[] = {SIGSTOP, SIGTSTP};
+    bool good = true;
+    for (int i = 0; i < 2; i++) {
+        struct tare_outcome outcome;
+        pid_t stopper = start_stopper(numbers[i]);
+        supervise_bad(&outcome, "hesitant", 10, NULL);
+        waitpid(stopper, NULL, 0);
+        good = good && outcome.suspended && outcome.state == TARE_STATE_VOID &&
+               strstr(outcome.reason, "was suspended");
+        if (!good)
+            fprintf(stderr, "signal %d: %s: %s\n", numbers[i], tare_state_name(outcome.state),
+                    outcome.reason);
+        tare_outcome_free(&outcome);
+    }
+    return good ? 0 : 1;
+}
+
+/* Whatever suspended it, what was timed meanwhile means nothing. */
+static void a_suspended_run_is_void(void **state) {
+    (void)state;
+    assert_int_equal(in_own_group(is_void_when_suspended), 0);
+}
+
+/* 0.5 s, and the 0.2 s that the engine stood still too. */
+static int has_its_time_nevertheless(void) {
+    struct tare_outcome outcome;
+    pid_t stopper = start_stopper(SIGTSTP);
+    int64_t start_ns = tare_now_ns();
+    supervise_bad(&outcome, "hang", 0.5, NULL);
+    waitpid(stopper, NULL, 0);
+    bool good =
+        outcome.timed_out && outcome.suspended && tare_now_ns() - start_ns >= INT64_C(680000000);
+    tare_outcome_free(&outcome);
+    return good ? 0 : 1;
+}
+
+static void a_deadline_waits_for_whoever_is_suspended(void **state) {
+    (void)state;
+    assert_int_equal(in_own_group(has_its_time_nevertheless), 0);
+}
+
 static void what_cannot_be_run_is_a_verdict(void **state) {
     (void)state;
     struct tare_outcome outcome;
@@ -299,6 +367,8 @@ int main(void) {
         cmocka_unit_test(a_time_out_is_kept),
         cmocka_unit_test(stopping_ends_the_engine),
         cmocka_unit_test(children_are_found_and_ended),
+        cmocka_unit_test(a_suspended_run_is_void),
+        cmocka_unit_test(a_deadline_waits_for_whoever_is_suspended),
         cmocka_unit_test(what_cannot_be_run_is_a_verdict),
         cmocka_unit_test(measurements_are_plausible),
         cmocka_unit_test(the_judge_at_its_limits),

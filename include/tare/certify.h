@@ -119,9 +119,10 @@ struct json_t; /* jansson's */
 struct json_t *tare_certificate_json(const struct tare_certificate *certificate);
 
 /* The mean loss of the first epoch of run `run`, by the float64 reference: seconds, once; cached
- * like the rest. */
+ * like the rest. TARE_INTERRUPTED soon after *stop (which may be NULL) was set. */
 enum tare_status tare_reference_epoch(double *mean_loss, const struct tare_plan *plan, size_t run,
-                                      const struct tare_dataset *dataset, struct tare_err *err);
+                                      const struct tare_dataset *dataset,
+                                      const volatile sig_atomic_t *stop, struct tare_err *err);
 
 /* A timed run's mean loss of its first epoch against the reference's: turns an ok certificate into
  * not-same-work when they differ by more than TARE_EPOCH_LIMIT, relatively. */

@@ -2,10 +2,9 @@
  * against the float64 reference's, by how far float32 itself may be from it.
  *
  *     struct tare_parity_reference reference;
- *     if (tare_parity_reference_make(&reference, &net, params, images, 10000, &err) != TARE_OK) …
- *     struct tare_parity parity = tare_parity_of(&reference, logits);
- *     if (parity.ratio <= TARE_PARITY_LIMIT && parity.changed_answers == 0) …
- *     tare_parity_reference_free(&reference);
+ *     if (tare_parity_reference_make(&reference, &net, params, images, 10000, NULL, &err) !=
+ * TARE_OK) … struct tare_parity parity = tare_parity_of(&reference, logits); if (parity.ratio <=
+ * TARE_PARITY_LIMIT && parity.changed_answers == 0) … tare_parity_reference_free(&reference);
  *
  * The statistic is the certificate's (doc/certificate.md): the relative L2 distance of the logits
  * to the float64 reference, divided by the largest of float32 references that take every sum in
@@ -14,6 +13,7 @@
 #ifndef TARE_PARITY_H
 #define TARE_PARITY_H
 
+#include <signal.h>
 #include <stddef.h>
 
 #include "tare/err.h"
@@ -38,10 +38,13 @@ struct tare_parity {
 };
 
 /* images: (n, n_in), x = u8/255.0f. Free the reference; after a failure there is nothing to free.
- * TARE_DATA: float32 overflows on these weights; TARE_MEMORY. */
+ * TARE_DATA: float32 overflows on these weights; TARE_INTERRUPTED soon after *stop (which may be
+ * NULL) was set; TARE_MEMORY. */
 enum tare_status tare_parity_reference_make(struct tare_parity_reference *reference,
                                             const struct tare_net *net, const float *params,
-                                            const float *images, size_t n, struct tare_err *err);
+                                            const float *images, size_t n,
+                                            const volatile sig_atomic_t *stop,
+                                            struct tare_err *err);
 void tare_parity_reference_free(struct tare_parity_reference *reference);
 
 /* logits: (n, n_out), what a runtime gave for the same images. */

@@ -80,10 +80,10 @@ void tare_outcome_free(struct tare_outcome *outcome);
 /* Nanoseconds of all events of kind phase with this name; "start" is exec to hello. */
 int64_t tare_outcome_phase_ns(const struct tare_outcome *outcome, const char *name);
 
-/* Rules of honest measuring (design: clocks, threads) on an outcome that ended with bye: no loss is
- * NaN; it was not suspended; phases add up to the wall time within the larger of 2 % and 20 ms; CPU
- * time ≤ 1.05 × threads × wall time. Sets state and reason. Called by tare_supervise; public for
- * tests. */
+/* Rules of honest measuring (design: clocks, threads) on an outcome that ended with bye: epochs
+ * come in order, and no loss is NaN; it was not suspended; phases add up to the wall time within
+ * the larger of 2 % and 20 ms; CPU time ≤ 1.05 × threads × wall time. Sets state and reason. Called
+ * by tare_supervise; public for tests. */
 void tare_outcome_judge(struct tare_outcome *outcome, int threads);
 
 /* Finds tare-engine-NAME in $TARE_ENGINE_PATH, beside this program, in libexecdir. Free *program.

@@ -1,7 +1,9 @@
-/* words.c: the nearest word by edit distance (Levenshtein 1966, one row of the table at a time).
- * For error messages: lists are short and words too, so nothing here is clever. */
+/* words.c: the nearest word by edit distance (Levenshtein 1966, one row of the table at a time),
+ * and texts without control characters. For messages: lists are short and words too, so nothing
+ * here is clever. */
 #include "tare/words.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #define MAX_LETTERS 64 /* longer words are no misspellings of ours */
@@ -49,4 +51,26 @@ const char *tare_nearest_word(const char *word, const char *const *words, size_t
         }
     }
     return nearest;
+}
+
+/* Control characters are one byte, or two in UTF-8 (U+0080 to U+009F: some terminals obey those
+ * too); what turns the writing direction is three. */
+static size_t steering_bytes(const unsigned char *text) {
+    if (text[0] < 0x20 || text[0] == 0x7f)
+        return 1;
+    if (text[0] == 0xc2 && text[1] >= 0x80 && text[1] < 0xa0)
+        return 2;
+    if (text[0] != 0xe2 || (text[1] != 0x80 && text[1] != 0x81))
+        return 0;
+    bool steers = text[1] == 0x80
+                      ? (text[2] >= 0x8b && text[2] <= 0x8f) || (text[2] >= 0xa8 && text[2] <= 0xae)
+                      : text[2] >= 0xa6 && text[2] <= 0xa9;
+    return steers ? 3 : 0;
+}
+
+void tare_make_plain(char *text) {
+    for (size_t bytes; *text; text += bytes > 0 ? bytes : 1) {
+        bytes = steering_bytes((const unsigned char *)text);
+        memset(text, '?', bytes);
+    }
 }

@@ -4,11 +4,13 @@
  * everywhere. One coloured picture makes the whole set RGB. png.c reads the pictures.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "data/parts.h"
 #include "data/png.h"
@@ -34,7 +36,7 @@ static int visible(const struct dirent *entry) {
 
 static enum tare_status list(struct names *names, const char *dir, struct tare_err *err) {
     *names = (struct names){0};
-    names->count = scandir(dir, &names->entries, visible, versionsort);
+    names->count = (int)TEMP_FAILURE_RETRY(scandir(dir, &names->entries, visible, versionsort));
     if (names->count < 0) {
         *names = (struct names){0};
         return tare_fail_errno(err, dir, "check the folder and its permissions",

@@ -23,6 +23,8 @@ static enum tare_status train(const struct tare_reference *r, struct TARE_T(tare
     size_t n = r->net->param_count, dumped = 0;
     for (size_t step = 0; step < r->steps; step++) {
         tare_real loss = 0;
+        if (r->stop && *r->stop)
+            return tare_fail(err, TARE_INTERRUPTED, NULL, NULL, "interrupted");
         enum tare_status status = TARE_T(tare_trainer_run)(trainer, &loss, &r->examples,
                                                            r->order + step * r->batch, 1, err);
         if (status != TARE_OK)

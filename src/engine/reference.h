@@ -4,6 +4,8 @@
 #ifndef TARE_ENGINE_REFERENCE_H
 #define TARE_ENGINE_REFERENCE_H
 
+#include <signal.h>
+
 #include "tare/net.h"
 #include "tare/train.h"
 
@@ -18,6 +20,7 @@ struct tare_reference {
     size_t probe_count;
     const size_t *dump_at; /* dump_count numbers of steps, ascending */
     size_t dump_count;
+    const volatile sig_atomic_t *stop; /* may be NULL; non-zero: TARE_INTERRUPTED after this step */
 
     /* Out; the caller's memory. */
     double *logits; /* (probe_count, n_out) */

@@ -129,7 +129,8 @@ static enum tare_status certify_epoch(struct tare_campaign_state *s,
         return TARE_OK;
     }
     if (status == TARE_OK)
-        status = tare_reference_epoch(&reference, c->plan, (size_t)result->run, c->dataset, err);
+        status = tare_reference_epoch(&reference, c->plan, (size_t)result->run, c->dataset, c->stop,
+                                      err);
     if (status != TARE_OK)
         return status;
     struct tare_certificate judged = {.state = TARE_CERTIFICATE_OK};

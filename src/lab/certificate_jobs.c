@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lab/inputs.h"
 #include "tare/buf.h"
 #include "tare/safetensors.h"
 
@@ -34,9 +35,7 @@ static enum tare_status put_path(char out[TARE_MAX_PATH], const struct session *
 static enum tare_status put_output(char out[TARE_MAX_PATH], const struct session *s,
                                    const char *file, struct tare_err *err) {
     enum tare_status status = put_path(out, s, file, err);
-    if (status == TARE_OK)
-        unlink(out);
-    return status;
+    return status == TARE_OK ? tare_remove_tree(out, err) : status;
 }
 
 /* What the three jobs share: the initial weights, the order, the test images to look at. */
@@ -85,7 +84,9 @@ static void not_checked(struct session *s, const struct tare_err *why) {
 static enum tare_status read_floats(double *out, size_t count, const char *path,
                                     struct tare_err *err) {
     struct tare_array array = {0};
-    enum tare_status status = tare_npy_read(&array, path, err);
+    enum tare_status status = tare_own_file(path, err);
+    if (status == TARE_OK)
+        status = tare_npy_read(&array, path, err);
     if (status != TARE_OK)
         return status;
     if (array.dtype != TARE_F32 || tare_array_count(&array) != count)
@@ -100,7 +101,9 @@ static enum tare_status read_floats(double *out, size_t count, const char *path,
 static enum tare_status read_weights(double *out, const struct tare_net *net, const char *path,
                                      struct tare_err *err) {
     struct tare_tensors file = {0};
-    enum tare_status status = tare_safetensors_read(&file, path, err);
+    enum tare_status status = tare_own_file(path, err);
+    if (status == TARE_OK)
+        status = tare_safetensors_read(&file, path, err);
     for (int t = 0; t < net->tensor_count && status == TARE_OK; t++) {
         const struct tare_net_tensor *wanted = &net->tensors[t];
         const struct tare_tensor *found = tare_tensors_find(&file, wanted->name);
@@ -152,10 +155,10 @@ static enum tare_status run_job(struct session *s, const struct tare_job *job, c
     struct tare_certificate *c = s->certificate;
     char job_path[TARE_MAX_PATH], log_path[TARE_MAX_PATH], file[32];
     snprintf(file, sizeof file, "%s.json", name);
-    enum tare_status status = put_path(job_path, s, file, err);
+    enum tare_status status = put_output(job_path, s, file, err);
     snprintf(file, sizeof file, "%s.log", name);
     if (status == TARE_OK)
-        status = put_path(log_path, s, file, err);
+        status = put_output(log_path, s, file, err);
     if (status != TARE_OK)
         return status;
     struct tare_launch how = {.program = s->program,

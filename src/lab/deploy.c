@@ -98,7 +98,8 @@ static enum tare_status make_reference(struct tare_campaign_state *s, const stru
     enum tare_status status = make_images(s, err);
     return status == TARE_OK
                ? tare_parity_reference_make(&s->reference, net, params, s->test_images,
-                                            s->campaign->dataset->test_images.shape[0], err)
+                                            s->campaign->dataset->test_images.shape[0],
+                                            s->campaign->stop, err)
                : status;
 }
 
@@ -135,7 +136,8 @@ enum tare_status tare_deploy_export(struct tare_campaign_state *s, struct tare_j
     if (status == TARE_OK && params)
         status = make_reference(s, &net, params, &why);
     free(params);
-    if (status == TARE_MEMORY || status == TARE_IO) { /* tare's own trouble, not the engine's */
+    if (status == TARE_MEMORY || status == TARE_IO ||
+        status == TARE_INTERRUPTED) { /* tare's own trouble, not the engine's */
         if (err)
             *err = why;
         return status;

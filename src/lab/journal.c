@@ -57,8 +57,15 @@ static enum tare_status lock_folder(struct tare_journal **out, const char *dir,
 enum tare_status tare_journal_begin(struct tare_journal **journal,
                                     const struct tare_campaign *campaign, struct tare_err *err) {
     enum tare_status status = lock_folder(journal, campaign->dir, err);
-    if (status == TARE_OK)
-        status = tare_samples_begin((*journal)->dir, tare_record_experiment(campaign), err);
+    struct tare_err why = {0};
+    json_t *record = status == TARE_OK ? tare_record_experiment(campaign, &why) : NULL;
+    if (record)
+        status = tare_samples_begin((*journal)->dir, record, err);
+    else if (status == TARE_OK) {
+        status = why.status;
+        if (err)
+            *err = why;
+    }
     if (status == TARE_OK)
         return TARE_OK;
     tare_journal_free(*journal);

@@ -43,16 +43,34 @@ static void set(struct tare_outcome *outcome, enum tare_cell_state state) {
     outcome->fix[0] = '\0';
 }
 
+/* Epochs come one after the other, from the first on, and each has a loss. */
+static bool are_epochs_right(struct tare_outcome *outcome) {
+    size_t next = 0;
+    for (size_t i = 0; i < outcome->event_count; i++) {
+        const struct tare_event *event = &outcome->events[i];
+        if (event->kind != TARE_EVENT_EPOCH)
+            continue;
+        if (event->index == next && isfinite(event->value)) {
+            next++;
+            continue;
+        }
+        set(outcome, TARE_STATE_FAILED);
+        if (event->index != next)
+            snprintf(outcome->reason, sizeof outcome->reason,
+                     "reported epoch %zu where epoch %zu was next", event->index, next);
+        else
+            snprintf(outcome->reason, sizeof outcome->reason,
+                     "the loss of epoch %zu is not a number", next);
+        return false;
+    }
+    return true;
+}
+
 void tare_outcome_judge(struct tare_outcome *outcome, int threads) {
     char *reason = outcome->reason;
     size_t reason_size = sizeof outcome->reason;
-    for (size_t i = 0; i < outcome->event_count; i++)
-        if (outcome->events[i].kind == TARE_EVENT_EPOCH && !isfinite(outcome->events[i].value)) {
-            set(outcome, TARE_STATE_FAILED);
-            snprintf(reason, reason_size, "the loss of epoch %zu is not a number",
-                     outcome->events[i].index);
-            return;
-        }
+    if (!are_epochs_right(outcome))
+        return;
     if (outcome->suspended) {
         set(outcome, TARE_STATE_VOID);
         snprintf(reason, reason_size, "tare was suspended while it ran");

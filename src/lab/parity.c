@@ -25,11 +25,16 @@ static enum tare_status no_memory(struct tare_err *err, size_t n) {
                      "no memory for the references of %zu images", n);
 }
 
+static enum tare_status go_on(const volatile sig_atomic_t *stop, struct tare_err *err) {
+    return stop && *stop ? tare_fail(err, TARE_INTERRUPTED, NULL, NULL, "interrupted") : TARE_OK;
+}
+
 /* ---- the reference ------------------------------------------------------------------------------
  */
 
 static enum tare_status find_truth(struct tare_parity_reference *r, const struct tare_net *net,
-                                   const float *params, const float *images, struct tare_err *err) {
+                                   const float *params, const float *images,
+                                   const volatile sig_atomic_t *stop, struct tare_err *err) {
     const struct tare_optimizer unused = tare_optimizer_defaults(TARE_OPTIMIZER_SGD);
     struct tare_trainer_f64 *trainer = NULL;
     double *wide = calloc(net->param_count + 1, sizeof *wide);
@@ -41,7 +46,12 @@ static enum tare_status find_truth(struct tare_parity_reference *r, const struct
     if (status == TARE_OK) {
         double sum = 0;
         tare_trainer_set_params_f64(trainer, wide);
-        tare_trainer_infer_f64(r->logits, trainer, images, r->n);
+        for (size_t first = 0; first < r->n && status == TARE_OK; first += CHUNK) {
+            size_t count = r->n - first < CHUNK ? r->n - first : CHUNK;
+            tare_trainer_infer_f64(r->logits + first * r->n_out, trainer,
+                                   images + first * net->n_in, count);
+            status = go_on(stop, err);
+        }
         for (size_t i = 0; i < r->n * r->n_out; i++)
             sum += r->logits[i] * r->logits[i];
         r->norm = sqrt(sum);
@@ -107,7 +117,7 @@ static double add_up(struct tare_parity_reference *r, const struct view *v, size
 
 static enum tare_status widen_reach(struct tare_parity_reference *r, const struct tare_net *net,
                                     const float *params, const float *images, uint64_t order,
-                                    struct tare_err *err) {
+                                    const volatile sig_atomic_t *stop, struct tare_err *err) {
     struct view v;
     double sum = 0;
     size_t n_in = net->n_in;
@@ -119,6 +129,7 @@ static enum tare_status widen_reach(struct tare_parity_reference *r, const struc
                 v.x[i * n_in + k] = images[(first + i) * n_in + (size_t)v.shuffle.input[k]];
         tare_trainer_infer_f32(v.y, v.trainer, v.x, count);
         sum += add_up(r, &v, first, count);
+        status = go_on(stop, err);
     }
     view_free(&v);
     r->reach = isnan(sum) ? sum : fmax(r->reach, sqrt(sum));
@@ -127,14 +138,16 @@ static enum tare_status widen_reach(struct tare_parity_reference *r, const struc
 
 enum tare_status tare_parity_reference_make(struct tare_parity_reference *r,
                                             const struct tare_net *net, const float *params,
-                                            const float *images, size_t n, struct tare_err *err) {
+                                            const float *images, size_t n,
+                                            const volatile sig_atomic_t *stop,
+                                            struct tare_err *err) {
     *r = (struct tare_parity_reference){.n = n, .n_out = net->n_out};
     r->logits = calloc(n * net->n_out + 1, sizeof *r->logits);
     r->stray = calloc(n + 1, sizeof *r->stray);
     enum tare_status status =
-        r->logits && r->stray ? find_truth(r, net, params, images, err) : no_memory(err, n);
+        r->logits && r->stray ? find_truth(r, net, params, images, stop, err) : no_memory(err, n);
     for (uint64_t order = 0; order < TARE_PARITY_ORDERS && status == TARE_OK; order++) {
-        status = widen_reach(r, net, params, images, order, err);
+        status = widen_reach(r, net, params, images, order, stop, err);
         if (status == TARE_OK && !(isfinite(r->norm) && isfinite(r->reach)))
             status = tare_fail(err, TARE_DATA, "parity", "train again with a smaller learning rate",
                                "with these weights float32 gives logits that are not finite");

@@ -37,7 +37,7 @@ static enum tare_status write_cached(double mean_loss, const char *path, const c
 }
 
 static enum tare_status train(double *mean_loss, const struct tare_problem *problem,
-                              struct tare_err *err) {
+                              const volatile sig_atomic_t *stop, struct tare_err *err) {
     struct tare_view view;
     double *losses = calloc(problem->steps, sizeof *losses), sum = 0;
     if (!losses)
@@ -46,6 +46,7 @@ static enum tare_status train(double *mean_loss, const struct tare_problem *prob
     if (status == TARE_OK) {
         struct tare_reference reference = tare_view_reference(&view, problem, TARE_CONSTANTS_EXACT);
         reference.losses = losses;
+        reference.stop = stop;
         status = tare_reference_run_f64(&reference, err);
         tare_view_free(&view);
     }
@@ -57,7 +58,8 @@ static enum tare_status train(double *mean_loss, const struct tare_problem *prob
 }
 
 enum tare_status tare_reference_epoch(double *mean_loss, const struct tare_plan *plan, size_t run,
-                                      const struct tare_dataset *dataset, struct tare_err *err) {
+                                      const struct tare_dataset *dataset,
+                                      const volatile sig_atomic_t *stop, struct tare_err *err) {
     struct tare_problem problem;
     struct tare_buf key = {0};
     char *path = NULL;
@@ -67,7 +69,7 @@ enum tare_status tare_reference_epoch(double *mean_loss, const struct tare_plan 
         return status;
     status = tare_reference_key(&path, &key, "epoch", &problem, plan->seed + run, err);
     if (status == TARE_OK && !read_cached(mean_loss, path, key.data)) {
-        status = train(mean_loss, &problem, err);
+        status = train(mean_loss, &problem, stop, err);
         if (status == TARE_OK)
             status = write_cached(*mean_loss, path, key.data, err);
     }

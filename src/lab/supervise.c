@@ -16,6 +16,7 @@
 #include "lab/process.h"
 #include "tare/buf.h"
 #include "tare/clock.h"
+#include "tare/words.h"
 
 #define MS INT64_C(1000000) /* in ns */
 
@@ -66,6 +67,7 @@ static void spoil(struct session *s, const char *reason) {
 static void keep_event(struct session *s, const struct tare_event *event) {
     struct tare_outcome *o = s->outcome;
     if (o->event_count == TARE_MAX_EVENTS) {
+        tare_outcome_free(o); /* nobody needs that many in memory, or in the record */
         spoil(s, "sent more events than a job can have");
         return;
     }
@@ -306,6 +308,9 @@ static void conclude(struct session *s) {
     int64_t began_ns = o->event_count > 0 ? o->events[0].wall_ns : 0;
     if (began_ns >= o->exec_ns && began_ns <= o->hello_ns)
         o->hello_ns = began_ns;
+    /* It can't have said bye after it had ended; a busy machine may have brought that here late. */
+    if (status.ended && o->bye_ns > o->end_ns)
+        o->bye_ns = o->end_ns;
     o->cpu_ns = status.cpu_ns;
     o->peak_rss_bytes = status.peak_rss_bytes;
     o->leftovers = status.leftovers;
@@ -343,9 +348,10 @@ enum tare_status tare_supervise(struct tare_outcome *outcome, const struct tare_
     s.line = malloc(TARE_MAX_LINE_BYTES + 1);
     if (!s.line)
         status = tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory to listen to an engine");
+    unlink(launch->log_path); /* an earlier engine may have put a link there: it is not followed */
     if (status == TARE_OK)
         s.log_fd = (int)TEMP_FAILURE_RETRY(
-            open(launch->log_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+            open(launch->log_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
     if (status == TARE_OK && s.log_fd < 0)
         status = tare_fail_errno(err, launch->log_path, "is the folder writable?",
                                  "the engine's log cannot be made");
@@ -355,8 +361,16 @@ enum tare_status tare_supervise(struct tare_outcome *outcome, const struct tare_
         status = tare_process_start(&s.process, launch, err);
     if (status == TARE_OK) {
         follow(&s);
+        int error = tare_process_read_error(s.process);
         tare_process_close(s.process);
         conclude(&s);
+        tare_make_plain(
+            outcome->reason); /* these are shown in many places, and cut to their field */
+        tare_make_plain(outcome->fix);
+        tare_make_plain(outcome->version);
+        errno = error;
+        if (error != 0)
+            status = tare_fail_errno(err, launch->engine, NULL, "what it says cannot be read");
     }
     if (s.no_memory)
         status = tare_fail(err, TARE_MEMORY, launch->engine, NULL, "no memory for what it says");

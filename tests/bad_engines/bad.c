@@ -1,6 +1,7 @@
 /* bad.c: engines that misbehave, for the tests of the supervisor and of compare. One program: what
  * it does depends on the name it is called by (tare-engine-crash crashes). Each must cost one cell.
- * The list of them is in bad.h; what they do with processes is in processes.c.
+ * The list of them is in bad.h; what they do with processes is in processes.c, with files in
+ * files.c.
  */
 #include <fcntl.h>
 #include <math.h>
@@ -47,18 +48,25 @@ static void phase(const char *name, double factor) {
     lap_ns = now_ns;
 }
 
-static void write_logits(size_t images, float value) {
+/* The last number of the model's text; 10 where there is none. */
+size_t classes(void) {
+    const char *last = strrchr(job.model, ' ');
+    last = last ? strchr(last, ':') : NULL;
+    return last && atol(last + 1) > 0 ? (size_t)atol(last + 1) : 10;
+}
+
+static void write_array(enum tare_dtype dtype, size_t images, size_t columns, float value) {
     struct tare_array logits = {0};
-    if (tare_array_make(&logits, TARE_F32, 2, (size_t[]){images, 10}, NULL) != TARE_OK)
+    if (tare_array_make(&logits, dtype, 2, (size_t[]){images, columns}, NULL) != TARE_OK)
         exit(9);
-    for (size_t i = 0; i < images * 10; i++)
-        ((float *)logits.data)[i] = i % 10 == 3 ? value : 0.0f;
+    for (size_t i = 0; i < images * columns && dtype == TARE_F32; i++)
+        ((float *)logits.data)[i] = i % columns == 3 % columns ? value : 0.0f;
     if (tare_npy_write(job.logits, &logits, NULL) != TARE_OK)
         exit(9);
     tare_array_free(&logits);
 }
 
-static size_t test_image_count(void) {
+size_t test_image_count(void) {
     struct tare_array images = {0};
     if (tare_npy_read(&images, job.test_images, NULL) != TARE_OK)
         exit(9);
@@ -92,12 +100,44 @@ static void be_greedy(void) {
     pthread_join(other, NULL);
 }
 
-static void flood(void) {
+/* size bytes of text again and again; a text that ends in a newline is whole lines. */
+static void flood(int fd, const char *text) {
     static char block[65536];
-    memset(block, 'x', sizeof block);
-    for (int i = 0; i < 256; i++)
-        if (write(STDERR_FILENO, block, sizeof block) < 0)
-            exit(9);
+    size_t length = strlen(text), filled = 0;
+    const char *megabytes = getenv("TEST_FLOOD_MB");
+    size_t blocks = (megabytes ? (size_t)atol(megabytes) : 16) * 16;
+    for (; filled + length <= sizeof block; filled += length)
+        memcpy(block + filled, text, length);
+    for (size_t i = 0; i < blocks; i++)
+        for (size_t done = 0; done < filled;) {
+            ssize_t put = write(fd, block + done, filled - done);
+            if (put < 0)
+                exit(9);
+            done += (size_t)put;
+        }
+}
+
+/* Dies or hangs when it is called so: crash_load, hang_load. */
+static void pass(enum behaviour what, const char *stage) {
+    const char *end = strchr(names[what], '_');
+    if (!end || strcmp(end + 1, stage) != 0)
+        return;
+    if (strncmp(names[what], "crash_", 6) == 0) {
+        signal(SIGSEGV, SIG_DFL); /* a sanitiser would turn it into an exit code */
+        raise(SIGSEGV);
+    }
+    while (strncmp(names[what], "hang_", 5) == 0)
+        pause();
+}
+
+static void steer(void) {
+    say("{\"event\":\"setting\",\"name\":\"version\",\"value\":\"\\u001b[2J\\u009b31m1\"}");
+    say("{\"event\":\"setting\",\"name\":\"\\u001b]0;title\\u0007\",\"value\":"
+        "\"\\u202eolleh\\r\"}");
+    say("{\"event\":\"metric\",\"name\":\"\\u001b[1A\",\"value\":1}");
+    say("{\"event\":\"fail\",\"code\":\"\\u001b[H\",\"message\":\"\\u001b["
+        "2J\\u009b31m\\u0085gone\"}");
+    exit(1);
 }
 
 /* What happens instead of, or in the middle of, the work. Returns when the job goes on. */
@@ -131,7 +171,29 @@ static void misbehave(enum behaviour what) {
             fputs(endless, stdout);
         exit(0);
     case DO_flood:
-        flood();
+        flood(STDERR_FILENO, "x");
+        return;
+    case DO_flood_events:
+        flood(STDOUT_FILENO, "{\"event\":\"setting\",\"name\":\"a\",\"value\":\"b\"}\n");
+        return;
+    case DO_flood_rubbish:
+        flood(STDOUT_FILENO, "all work and no play\n");
+        return;
+    case DO_flood_line:
+        flood(STDOUT_FILENO, "x");
+        return;
+    case DO_nul:
+        fwrite("{\"event\":\"\0\"}\n", 1, 14, stdout);
+        fflush(stdout);
+        return;
+    case DO_escapes:
+        steer();
+        return;
+    case DO_wrongepoch:
+        say("{\"event\":\"epoch\",\"i\":7,\"loss\":0.5,\"wall_ns\":1}");
+        return;
+    case DO_minus:
+        say("{\"event\":\"phase\",\"name\":\"load\",\"wall_ns\":-1}");
         return;
     case DO_greedy:
         be_greedy();
@@ -150,7 +212,7 @@ static void misbehave(enum behaviour what) {
     }
 }
 
-static void write_text(const char *path, const char *text) {
+void write_text(const char *path, const char *text) {
     FILE *file = fopen(path, "w");
     if (!file || fputs(text, file) < 0 || fclose(file) != 0)
         exit(9);
@@ -188,16 +250,39 @@ static void answer(enum behaviour what) {
 }
 
 static void save(enum behaviour what) {
-    size_t images = test_image_count();
     if (what == DO_nologits || !job.logits[0])
         return;
-    if (what == DO_badlogits) {
+    size_t images = test_image_count(), columns = classes();
+    if (what == DO_badlogits)
         write_text(job.logits, "not an array");
-        return;
-    }
-    if (what == DO_badweights)
-        write_text(job.out, "not weights");
-    write_logits(what == DO_wrongshape ? images / 2 : images, what == DO_nanlogits ? NAN : 1.0f);
+    else if (what == DO_doubles)
+        write_array(TARE_F64, images, columns, 0);
+    else if (what == DO_wrongshape)
+        write_array(TARE_F32, images / 2, columns, 1);
+    else if (what == DO_manyrows)
+        write_array(TARE_F32, images + 1, columns, 1);
+    else if (what == DO_narrow)
+        write_array(TARE_F32, images, 2, 1);
+    else
+        write_array(TARE_F32, images, columns,
+                    what == DO_nanlogits   ? NAN
+                    : what == DO_inflogits ? INFINITY
+                    : what == DO_constant  ? 0
+                                           : 1);
+    misbehave_with_files(what);
+}
+
+static void work(enum behaviour what) {
+    pass(what, "load");
+    phase("load", 1);
+    misbehave(what);
+    usleep(what == DO_hesitant ? 1000000 : 150000);
+    pass(what, "train");
+    phase("train", what == DO_liar ? 0.01 : what == DO_boaster ? 3 : 1);
+    answer(what);
+    save(what);
+    pass(what, "save");
+    phase("save", 1);
 }
 
 int main(int argc, char **argv) {
@@ -214,19 +299,20 @@ int main(int argc, char **argv) {
         return 9;
     if (what == DO_silent)
         return 0;
+    pass((enum behaviour)what, "start");
     if (what == DO_early)
         phase("import", 1);
+    if (what == DO_timetravel)
+        lap_ns += (int64_t)86400 * 1000000000;
     hello(what == DO_impostor ? "pytorch" : name, what == DO_oldabi ? 99 : TARE_ABI);
+    if (what == DO_timetravel)
+        lap_ns -= (int64_t)86400 * 1000000000;
+    pass((enum behaviour)what, "import");
     phase("import", 1);
-    if (strcmp(job.task, "warmup") != 0) {
-        misbehave((enum behaviour)what);
-        usleep(150000);
-        phase("train", what == DO_liar ? 0.01 : what == DO_boaster ? 3 : 1);
-        answer((enum behaviour)what);
-        save((enum behaviour)what);
-        phase("save", 1);
-    }
+    if (strcmp(job.task, "warmup") != 0)
+        work((enum behaviour)what);
     say("{\"event\":\"bye\"}");
+    pass((enum behaviour)what, "bye");
     if (what == DO_chatty)
         phase("afterthought", 1);
     return what == DO_exitcode ? 3 : 0;

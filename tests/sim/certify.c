@@ -73,8 +73,10 @@ enum tare_status tare_certify(struct tare_certificate *c, const struct tare_cert
 
 /* Virtual engines' first losses are 0.5 … 0.6; the reference is far off for some seeds. */
 enum tare_status tare_reference_epoch(double *mean_loss, const struct tare_plan *plan, size_t run,
-                                      const struct tare_dataset *dataset, struct tare_err *err) {
+                                      const struct tare_dataset *dataset,
+                                      const volatile sig_atomic_t *stop, struct tare_err *err) {
     (void)plan;
+    (void)stop;
     (void)dataset;
     (void)err;
     sim_call();

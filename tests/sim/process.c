@@ -350,7 +350,7 @@ static bool reference_logits(float *logits, size_t images) {
     for (size_t i = 0; x && i < values; i++)
         x[i] = (float)((const uint8_t *)sim.set->test_images.data)[i] / 255.0f;
     bool made =
-        x && tare_parity_reference_make(&reference, &net, params, x, images, NULL) == TARE_OK;
+        x && tare_parity_reference_make(&reference, &net, params, x, images, NULL, NULL) == TARE_OK;
     for (size_t i = 0; made && i < images * net.n_out; i++)
         logits[i] = (float)reference.logits[i];
     tare_parity_reference_free(&reference);
@@ -505,6 +505,11 @@ ssize_t tare_process_listen(struct tare_process *p, int64_t until_ns,
 
 int64_t tare_process_suspended_ns(const struct tare_process *p) {
     return p->suspended_ns;
+}
+
+int tare_process_read_error(const struct tare_process *p) {
+    (void)p;
+    return 0;
 }
 
 /* Ended by the launcher at once, if that can; else nothing happens until the kill. */

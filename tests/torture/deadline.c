@@ -8,22 +8,19 @@
  * How many cases needed that is printed. A failure names its case; the last line on stdout is
  * "result TRIED SURVIVED".
  */
-#include <ctype.h>
-#include <dirent.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "living.h"
 #include "tare/clock.h"
 #include "tare/rng.h"
 #include "tare/supervise.h"
 
-#define MS INT64_C(1000000)
 #define ALLOWED_NS (100 * MS)
 #define TICK_NS (2 * MS) /* between two looks */
 #define MARK "TARE_TORTURE_CASE="
@@ -34,55 +31,6 @@ static const char *const engines[] = {"hang",    "stubborn", "orphan",  "holder"
 #define ENGINES (sizeof engines / sizeof engines[0])
 
 static char mark[64]; /* of the current case */
-
-/* A process that ended has no environment any more, one that was just started has its parent's. */
-static bool carries_mark(const char *pid) {
-    static char text[1 << 16];
-    char path[300];
-    snprintf(path, sizeof path, "/proc/%s/environ", pid);
-    FILE *file = fopen(path, "re");
-    size_t size = file ? fread(text, 1, sizeof text, file) : 0;
-    if (file)
-        fclose(file);
-    return memmem(text, size, mark, strlen(mark) + 1) != NULL;
-}
-
-/* How many processes of the case live, beside the supervisor's own. */
-static int living(pid_t supervisor, char names[200]) {
-    DIR *processes = opendir("/proc");
-    int count = 0;
-    names[0] = '\0';
-    for (struct dirent *entry; processes && (entry = readdir(processes));) {
-        size_t used = strlen(names);
-        if (!isdigit((unsigned char)entry->d_name[0]) || atol(entry->d_name) == supervisor ||
-            !carries_mark(entry->d_name))
-            continue;
-        snprintf(names + used, 200 - used, " %.20s", entry->d_name);
-        count++;
-    }
-    if (processes)
-        closedir(processes);
-    return count;
-}
-
-/* How long a process has been ready to run without a processor, in all; 0 where nobody counts. */
-static int64_t queued_ns(pid_t pid) {
-    char path[64];
-    long long queued = 0;
-    snprintf(path, sizeof path, "/proc/%ld/schedstat", (long)pid);
-    FILE *file = fopen(path, "re");
-    if (file && fscanf(file, "%*d %lld", &queued) != 1)
-        queued = 0;
-    if (file)
-        fclose(file);
-    return (int64_t)queued;
-}
-
-static void sleep_until(int64_t ns) {
-    struct timespec then = {ns / 1000000000, ns % 1000000000};
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &then, NULL) != 0)
-        continue;
-}
 
 /* In a child: what tare does. Says when it began. */
 static void supervise(const char *engine, double timeout_s, int start_fd) {
@@ -137,7 +85,7 @@ static void observe(struct observation *o, int64_t deadline_ns, pid_t supervisor
         before = woken_ns < deadline_ns - TICK_NS;
         int64_t queueing_ns = queued_ns(supervisor) - queued_before_ns;
         o->late_ns = timer_ns + (queueing_ns > 0 ? queueing_ns : 0);
-        int count = living(supervisor, names);
+        int count = living(mark, supervisor, names);
         o->seen = o->seen || count > 0;
         if (count == 0 && woken_ns >= deadline_ns) {
             o->gone_ns = woken_ns - deadline_ns;
@@ -183,7 +131,7 @@ static bool try_case(size_t number, struct observation *o) {
         kill(supervisor, SIGKILL);
         waitpid(supervisor, NULL, 0);
     }
-    int left = living(0, names);
+    int left = living(mark, 0, names);
     bool survived = begun && ended && left == 0;
     if (!survived)
         fprintf(stderr,

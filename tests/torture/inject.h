@@ -19,6 +19,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -68,6 +69,8 @@ static const struct inject_kind inject_kinds[] = {
     {"truncate-eio", EIO, .calls = {SYS_ftruncate, SYS_truncate}},
     {"unlink-eio", EIO, .calls = {SYS_unlink, SYS_unlinkat, SYS_rmdir}},
     {"pipe-emfile", EMFILE, .calls = {SYS_pipe, SYS_pipe2}},
+    {"stdout-full", ENOSPC, .calls = {0}},  /* no call: stdout is /dev/full, */
+    {"stdout-closed", EBADF, .calls = {0}}, /* or isn't open at all */
     {"spawn-eagain", EAGAIN, .calls = {SYS_clone, SYS_clone3, SYS_vfork, SYS_fork}},
 };
 /* clang-format on */
@@ -230,8 +233,35 @@ static inline void inject_describe(struct inject *x, const struct seccomp_data *
         snprintf(x->label, sizeof x->label, "full %s", path);
 }
 
+/* mkdir of what is there already fails in any case. */
+static inline bool inject_exists(const struct inject *x, uint64_t address) {
+    char path[256], whole[300];
+    struct stat info;
+    inject_text(x, path, sizeof path, address);
+    if (path[0] == '/')
+        snprintf(whole, sizeof whole, "%s", path);
+    else
+        snprintf(whole, sizeof whole, "/proc/%ld/cwd/%s", (long)x->pid, path);
+    return stat(whole, &info) == 0;
+}
+
+/* Closing what was only read says nothing. */
+static inline bool inject_is_written(const struct inject *x, int fd) {
+    struct stat info;
+    int copy = inject_borrow(x, fd);
+    const bool written = copy >= 0 && fstat(copy, &info) == 0 && S_ISREG(info.st_mode) &&
+                         (fcntl(copy, F_GETFL) & O_ACCMODE) != O_RDONLY;
+    if (copy >= 0)
+        close(copy);
+    return written;
+}
+
 /* Whether the call is one of those that are counted. */
 static inline bool inject_counts(const struct inject *x, const struct seccomp_data *call) {
+    if (call->nr == SYS_close)
+        return inject_is_written(x, (int)call->args[0]);
+    if (call->nr == SYS_mkdir && inject_exists(x, call->args[0]))
+        return false;
     if (!x->kind->disk)
         return call->nr != SYS_fsync || strncmp(x->kind->name, "fsync", 5) == 0;
     char path[256];
