@@ -23,11 +23,16 @@ struct tare_listing {
 };
 
 /* Here, not in a .c of its own, because the launcher is nearly nothing but its own object. */
-static inline struct tare_listing tare_listing_open(const char *path) {
+static inline struct tare_listing tare_listing_open_at(int folder, const char *name, int flags) {
     struct tare_listing list;
-    list.fd = (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    list.fd =
+        (int)TEMP_FAILURE_RETRY(openat(folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags));
     list.size = list.at = list.fd < 0 ? -1 : 0;
     return list;
+}
+
+static inline struct tare_listing tare_listing_open(const char *path) {
+    return tare_listing_open_at(AT_FDCWD, path, 0);
 }
 
 static inline const char *tare_listing_next(struct tare_listing *list) {

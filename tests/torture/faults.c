@@ -11,6 +11,7 @@
  *     --most N        at most so many cases, evenly spread (0: every one)
  *     --last N        only of the last N (0: of all)
  *     --one N         that case alone, with all that the command said
+ *     --count         prints how many cases there are, of --kind calls of all kinds of system call
  *     --loose         what it prints and writes are measurements: not compared with another run's
  *     --results DIR   below --work: a results folder that must verify, if it is begun at all
  *     --harmless FILE which faults may pass without an error, and why: lines of
@@ -37,7 +38,7 @@ struct setting {
     const char *kind, *state, *work, *shim, *name, *results, *harmless;
     char **command;
     long most, last, one;
-    bool loose;
+    bool loose, count;
 };
 
 struct outcome {
@@ -140,7 +141,7 @@ static const char *where_in_program(const struct setting *s, const struct fail_n
 static struct outcome run(const struct setting *s, const struct tree *state, long fail_at) {
     struct outcome o = {0};
     const struct inject_kind *kind = fail_at > 0 || !is_stdout(s) ? inject_find(s->kind) : NULL;
-    const bool calls = kind && kind->calls[0];
+    const bool calls = kind && !is_stdout(s);
     struct inject x = {.kind = kind, .fail_at = kind ? fail_at : 0, .listener = -1};
     int page_fd = memory_file("page", sizeof(struct fail_nth)), sockets[2];
     struct fail_nth *page =
@@ -434,7 +435,8 @@ static void read_options(struct setting *s, int argc, char **argv) {
         {"kind", 1, NULL, 'k'},     {"state", 1, NULL, 's'}, {"work", 1, NULL, 'w'},
         {"shim", 1, NULL, 'p'},     {"name", 1, NULL, 'n'},  {"most", 1, NULL, 'm'},
         {"one", 1, NULL, 'o'},      {"loose", 0, NULL, 'l'}, {"results", 1, NULL, 'r'},
-        {"harmless", 1, NULL, 'h'}, {"last", 1, NULL, 'e'},  {NULL, 0, NULL, 0}};
+        {"harmless", 1, NULL, 'h'}, {"last", 1, NULL, 'e'},  {"count", 0, NULL, 'c'},
+        {NULL, 0, NULL, 0}};
     for (int found; (found = getopt_long(argc, argv, "+", options, NULL)) >= 0;) {
         const char **texts[] = {
             ['k'] = &s->kind, ['s'] = &s->state,   ['w'] = &s->work,    ['p'] = &s->shim,
@@ -447,6 +449,8 @@ static void read_options(struct setting *s, int argc, char **argv) {
             s->one = atol(optarg);
         else if (found == 'l')
             s->loose = true;
+        else if (found == 'c')
+            s->count = true;
         else if (found == '?')
             exit(2);
         else
@@ -474,15 +478,18 @@ int main(int argc, char **argv) {
     long tried = 0, survived = 0;
     const long all = s.last > 0 && s.last < whole.count ? s.last : whole.count;
     const long most = s.most > 0 && s.most < all ? s.most : all;
-    for (long i = 0; i < most && sound && !s.one; i++) {
+    for (long i = 0; i < most && sound && !s.one && !s.count; i++) {
         tried++;
         survived += try_one(&s, &state, &whole, whole.count - all + 1 + i * all / most);
     }
-    if (s.one && sound) {
+    if (s.one && sound && !s.count) {
         tried = 1;
         survived = try_one(&s, &state, &whole, s.one);
     }
-    printf("%ld %ld %ld\n", tried, survived, all);
+    if (s.count)
+        printf("%ld\n", all);
+    else
+        printf("%ld %ld %ld\n", tried, survived, all);
     outcome_free(&whole);
     tree_free(&state);
     return sound && tried == survived ? 0 : 1;

@@ -112,19 +112,26 @@ set_command() {
     esac
 }
 
-# faults NAME KIND [OPTION]…: all of one kind; adds to the counts.
-faults() {
-    name=$1 kind=$2
-    shift 2
+# drive NAME KIND TARE [OPTION]…: one call of the driver.
+drive() {
+    name=$1 kind=$2 tare=$3
+    shift 3
     set_command "$name"
-    tare=$build/san/tare
-    [ "$kind" != mmap-enomem ] || tare=$build/tare
     set -- --name "$name" --kind "$kind" --state "$scratch/$state" --work "$work" \
         --shim "$build/torture/fail_nth.so" --harmless "$harmless" $how "$@" -- "$tare" $command
     case $name in
         train* | compare*) set -- "$@" --model "$model" ;;
     esac
-    counts=$("$build/torture/faults" "$@")
+    "$build/torture/faults" "$@"
+}
+
+# faults NAME KIND [OPTION]…: all of one kind; adds to the counts.
+faults() {
+    tare=$build/san/tare
+    [ "$2" != mmap-enomem ] || tare=$build/tare
+    name=$1 kind=$2
+    shift 2
+    counts=$(drive "$name" "$kind" "$tare" "$@")
     [ -n "$counts" ] || counts="1 0 1"
     echo "$name $kind: $counts" >&2
     tried=$((tried + ${counts%% *}))
@@ -133,7 +140,15 @@ faults() {
     all=$((all + ${rest#* }))
 }
 
+# What `long` tries of one command, counted in two runs of it.
+count_all() {
+    all=$((all + $(drive "$1" alloc "$build/san/tare" --count) + $(drive "$1" calls "$build/tare" --count)))
+    all=$((all + 2 + persisting)) # stdout; and allocations that fail from one on
+}
+
 tried=0 survived=0 all=0
+persisting=100 # of a command's allocations: so many, evenly spread, fail from there on
+at_end=250     # of what a command prints with --json: the last so many allocations
 names="train compare report verify data-npy data-idx data-png export-onnx export-tflite bench"
 # They differ from those above in what they print, at their end.
 json="train-json compare-json report-json data-json export-onnx-json bench-json"
@@ -151,11 +166,11 @@ case $mode in
             for kind in alloc $calls; do
                 faults "$name" "$kind"
             done
-            faults "$name" alloc-on --most 100
+            faults "$name" alloc-on --most $persisting
         done
         for name in $json; do
-            faults "$name" alloc --last 250
-            for kind in write-enospc write-eintr write-short stdout-full stdout-closed; do
+            faults "$name" alloc --last $at_end
+            for kind in stdout-full stdout-closed; do
                 faults "$name" "$kind"
             done
         done
@@ -177,6 +192,13 @@ case $mode in
         for name in $names; do
             faults "$name" stdout-full
             faults "$name" stdout-closed
+        done
+        all=0
+        for name in $names; do
+            count_all "$name"
+        done
+        for name in $json; do
+            all=$((all + at_end + 2))
         done
         ;;
     *)
