@@ -149,9 +149,10 @@ count_all() {
 tried=0 survived=0 all=0
 persisting=100 # of a command's allocations: so many, evenly spread, fail from there on
 at_end=250     # of what a command prints with --json: the last so many allocations
-names="train compare report verify data-npy data-idx data-png export-onnx export-tflite bench"
+# FAULTS_COMMANDS and FAULTS_JSON name some of them instead.
+names=${FAULTS_COMMANDS-train compare report verify data-npy data-idx data-png export-onnx export-tflite bench}
 # They differ from those above in what they print, at their end.
-json="train-json compare-json report-json data-json export-onnx-json bench-json"
+json=${FAULTS_JSON-train-json compare-json report-json data-json export-onnx-json bench-json}
 calls="write-enospc write-eio write-eintr write-short full fsync-eio rename-enospc rename-eio open-emfile
     open-eio open-eintr mkdir-enospc mmap-enomem read-eio read-eintr read-short close-eio truncate-eio
     unlink-eio pipe-emfile spawn-eagain stdout-full stdout-closed"
