@@ -113,18 +113,20 @@ static enum tare_status add_split(struct samples *samples, const char *dir,
                                   const struct names *names, const struct names *classes,
                                   struct tare_err *err) {
     enum tare_status status = TARE_OK;
+    int32_t label = 0; /* both lists are in one order */
     for (int i = 0; status == TARE_OK && i < names->count; i++) {
-        char *path = tare_path_join(dir, names->entries[i]->d_name);
+        const char *name = names->entries[i]->d_name;
+        char *path = tare_path_join(dir, name);
         if (path == NULL)
             return no_memory(dir, err);
-        int32_t label = 0;
-        while (label < classes->count &&
-               strcmp(classes->entries[label]->d_name, names->entries[i]->d_name) != 0)
+        while (label < classes->count && strverscmp(classes->entries[label]->d_name, name) < 0)
             label++;
+        const bool known =
+            label < classes->count && strcmp(classes->entries[label]->d_name, name) == 0;
         if (!is_folder(path))
             status = tare_fail(err, TARE_DATA, path, "keep one folder per class here, nothing else",
                                "this is not a folder of pictures");
-        else if (label == classes->count)
+        else if (!known)
             status = tare_fail(err, TARE_DATA, path, "give train the same classes as test",
                                "there is no such class in train");
         else

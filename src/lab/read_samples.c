@@ -303,9 +303,12 @@ static enum tare_status read_record(struct tare_samples *samples, const json_t *
     enum tare_status status = tare_samples_read_job(samples, job, json, line, name, err);
     if (status != TARE_OK)
         return status;
-    for (size_t i = 0; i < samples->job_count; i++)
+    /* They ascend as tare writes them; only where they don't is there anything to look for. */
+    bool ascends = samples->job_count == 0 || job->index > samples->top_index;
+    for (size_t i = 0; i < samples->job_count && !ascends; i++)
         if (samples->jobs[i].index == job->index)
             tare_read_fail(&reader, "index", "unique: an earlier line has the same");
+    samples->top_index = ascends ? job->index : samples->top_index;
     if (samples->job_count == TARE_MAX_JOBS)
         tare_read_fail(&reader, "record", "allowed: there are more than 20000 jobs");
     else

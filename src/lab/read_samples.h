@@ -103,6 +103,7 @@ struct tare_samples {
     size_t cell_count;
     struct tare_job_record *jobs; /* in the file's order */
     size_t job_count;
+    size_t top_index;                             /* the largest of theirs */
     struct tare_certificate_record *certificates; /* in the file's order */
     size_t certificate_count;
     size_t torn_line;

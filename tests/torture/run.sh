@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh quick|long: every part of the torture, and a table of what was tried and what survived.
+# run.sh quick|long [KIND…]: the torture, or these parts of it, and a table of what survived.
 # `make torture` and `make torture-long` build what it needs first. A part is KIND.sh beside this
 # file; its last line is "result TRIED SURVIVED ALL", and ALL is what `long` tries.
 set -u
@@ -31,13 +31,18 @@ if [ "$mode" = part ]; then
     exit 0
 fi
 
-# As many at a time as there are CPUs; the longest first.
+# Those that look at the clock one by one; then as many at a time as there are CPUs, the longest first.
 log=$(mktemp -d)
 trap 'rm -rf "$log"' EXIT
 trap 'exit 130' INT TERM
-kinds=$(for part in tests/torture/*.sh; do basename "$part" .sh; done | grep -vx 'run\|lib' | sort)
-order="laboratory $(echo "$kinds" | grep -vx laboratory)"
-echo "$order" | tr ' ' '\n' | xargs -P "$(nproc)" -I KIND "$0" part KIND "$log" "$mode"
+shift
+kinds=$*
+[ -n "$kinds" ] || kinds=$(for part in tests/torture/*.sh; do basename "$part" .sh; done | grep -vx 'run\|lib' | sort)
+for alone in deadline signals; do
+    case " $(echo $kinds) " in *" $alone "*) "$0" part $alone "$log" "$mode" ;; esac
+done
+printf '%s\n' $kinds | grep -vx 'deadline\|signals' | awk '{ print ($1 == "laboratory" ? 0 : 1), $1 }' | sort |
+    cut -d ' ' -f 2 | xargs -r -P "$(nproc)" -I KIND "$0" part KIND "$log" "$mode"
 
 failed=0 left_out=0
 printf '%-52s %10s %10s %10s %8s\n' what tried survived 'left out' seconds
