@@ -54,12 +54,55 @@ struct verdict {
 };
 
 #define MAX_ENGINES (TARE_MAX_CELLS - 1)
+#define ATTEMPTS 5
+
+/* A busy machine can make honest times look wrong, or too long: that is the machine's, not the
+ * engine's, and the campaign is done again. */
+static bool is_busy(const struct tare_row *row) {
+    return (row->state == TARE_STATE_VOID && strstr(row->reason, "add up")) ||
+           (row->state == TARE_STATE_FAILED && strstr(row->reason, "not done within"));
+}
+
+static bool is_right(const struct tare_row *row, const struct verdict *verdict) {
+    return row->state == verdict->state && strstr(row->reason, verdict->reason);
+}
+
+/* native is unharmed, and the others' verdicts are these; false on a busy machine. */
+static bool check(const struct tare_summary *summary, const struct verdict *verdicts, size_t count,
+                  size_t runs, bool certify) {
+    static const struct verdict fine = {"native", TARE_STATE_OK, ""};
+    for (size_t i = 0; i <= count; i++) {
+        const struct tare_row *row = &summary->rows[i];
+        if (is_right(row, i ? &verdicts[i - 1] : &fine))
+            continue;
+        if (is_busy(row))
+            return false;
+        fail_msg("%s: %s: %s", row->engine, tare_state_name(row->state), row->reason);
+    }
+    const struct tare_row *native = &summary->rows[0];
+    assert_int_equal(native->stats[TARE_TRAIN_S].n, runs);
+    assert_true(native->stats[TARE_ACCURACY].median > 0.9);
+    if (certify)
+        assert_string_equal(native->certificate, "ok");
+    return true;
+}
+
+static void carry_out(const struct tare_plan *plan, const char *out) {
+    struct tare_err err = {0};
+    assert_int_equal(tare_remove_tree(out, &err), TARE_OK);
+    assert_int_equal(tare_results_open(out, 1000, &err), TARE_OK);
+    struct tare_campaign campaign = {
+        .plan = plan, .dataset = &set, .machine = &machine, .prepared = prepared, .dir = out};
+    enum tare_status status = tare_campaign_run(&campaign, &err);
+    if (status != TARE_FAILED && status != TARE_OK)
+        tare_err_print(stderr, &err);
+    assert_true(status == TARE_FAILED || status == TARE_OK);
+}
 
 /* Runs native and the engines; their verdicts must be these. */
 static void judge(const char *name, const struct verdict *verdicts, size_t count, size_t runs,
                   bool certify) {
     static struct tare_plan plan;
-    struct tare_summary summary = {0};
     struct tare_err err = {0};
     tare_plan_defaults(&plan);
     plan.runs = runs;
@@ -72,29 +115,19 @@ static void judge(const char *name, const struct verdict *verdicts, size_t count
         assert_int_equal(tare_plan_add(&plan, verdicts[i].name, NULL, &err), TARE_OK);
     assert_int_equal(tare_plan_model(&plan, NULL, &set, &err), TARE_OK);
     char *out = tare_path_join(dir, name), *samples = tare_path_join(out, "samples.jsonl");
-    assert_int_equal(tare_results_open(out, 1000, &err), TARE_OK);
-    struct tare_campaign campaign = {
-        .plan = &plan, .dataset = &set, .machine = &machine, .prepared = prepared, .dir = out};
-    enum tare_status status = tare_campaign_run(&campaign, &err);
-    if (status != TARE_FAILED && status != TARE_OK)
-        tare_err_print(stderr, &err);
-    assert_true(status == TARE_FAILED || status == TARE_OK);
-    assert_int_equal(tare_summary_read(&summary, samples, &err), TARE_OK);
-    assert_true(summary.complete);
-    const struct tare_row *native = &summary.rows[0];
-    assert_int_equal(native->state, TARE_STATE_OK);
-    assert_int_equal(native->stats[TARE_TRAIN_S].n, runs);
-    assert_true(native->stats[TARE_ACCURACY].median > 0.9);
-    if (certify)
-        assert_string_equal(native->certificate, "ok");
-    for (size_t i = 0; i < count; i++) {
-        const struct tare_row *row = &summary.rows[i + 1];
-        if (row->state != verdicts[i].state || !strstr(row->reason, verdicts[i].reason))
-            fail_msg("%s: %s: %s", row->engine, tare_state_name(row->state), row->reason);
+    bool good = false;
+    for (int attempt = 0; attempt < ATTEMPTS && !good; attempt++) {
+        struct tare_summary summary = {0};
+        carry_out(&plan, out);
+        assert_int_equal(tare_summary_read(&summary, samples, &err), TARE_OK);
+        assert_true(summary.complete);
+        good = check(&summary, verdicts, count, runs, certify);
+        tare_summary_free(&summary);
     }
-    tare_summary_free(&summary);
     free(samples);
     free(out);
+    if (!good)
+        fail_msg("%s: %d times an honest engine was too slow, or its times wrong", name, ATTEMPTS);
 }
 #define JUDGE(name, verdicts, runs, certify)                                                       \
     judge(name, verdicts, sizeof verdicts / sizeof *verdicts, runs, certify)
@@ -139,8 +172,7 @@ static void in_what_they_say(void **state) {
         {"liar", TARE_STATE_VOID, "phases add up to"},
         {"boaster", TARE_STATE_VOID, "phases add up to"},
         {"minus", TARE_STATE_FAILED, "wrong type"},
-        {"timetravel", TARE_STATE_OK,
-         ""}, /* the clock it tells is used where it can be true only */
+        {"timetravel", TARE_STATE_FAILED, "began after it said so"},
         {"nanloss", TARE_STATE_FAILED, "loss of epoch 0 is not a number"},
         {"wrongepoch", TARE_STATE_FAILED, "epoch 7 where epoch 0 was next"},
         {"escapes", TARE_STATE_FAILED, "?[2J"},
@@ -190,7 +222,6 @@ static void in_others_files(void **state) {
         {"vandal_init", TARE_STATE_FAILED, "init.safetensors, which isn't its own"},
         {"vandal_order", TARE_STATE_FAILED, "order.npy, which isn't its own"},
     };
-    /* The first of several runs has no other job's logits when their order puts it first. */
     static const struct verdict of_jobs[] = {
         {"good", TARE_STATE_OK, ""},
         {"vandal_jobs", TARE_STATE_FAILED, "logits.npy, which isn't its own"},

@@ -103,6 +103,8 @@ static void take_event(struct session *s, const struct tare_event *event) {
             spoil(s, reason);
         }
         o->hello_ns = tare_now_ns();
+        if (event->wall_ns > o->hello_ns)
+            spoil(s, "says that it began after it said so");
     }
     if (event->kind == TARE_EVENT_BYE)
         o->bye_ns = tare_now_ns();
