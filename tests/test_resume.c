@@ -22,6 +22,7 @@ static int set_up_finished(void **state) {
         return -1;
     plan_with(&plan, (const char *[]){"native", "null", NULL}, 2);
     plan.certify = true;
+    plan.timeout_s = 60;
     snprintf(plan.command, sizeof plan.command, "tare compare");
     enum tare_status status = run(&plan, "whole", &summary, NULL);
     tare_summary_free(&summary);
