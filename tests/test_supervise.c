@@ -136,11 +136,20 @@ static const struct {
     {"failer", TARE_STATE_FAILED, "shapes differ"},
 };
 
+/* A busy machine can make honest times look wrong, or too long; then it is tried again. */
+static bool is_busy(const struct tare_outcome *outcome, enum tare_cell_state expected) {
+    return expected == TARE_STATE_OK && (outcome->timed_out || strstr(outcome->reason, "add up"));
+}
+
 static void every_behaviour_gets_its_verdict(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof verdicts / sizeof verdicts[0]; i++) {
         struct tare_outcome outcome;
         supervise_bad(&outcome, verdicts[i].name, 1, NULL);
+        for (int again = 0; again < 5 && is_busy(&outcome, verdicts[i].state); again++) {
+            tare_outcome_free(&outcome);
+            supervise_bad(&outcome, verdicts[i].name, 1, NULL);
+        }
         if (outcome.state != verdicts[i].state || !strstr(outcome.reason, verdicts[i].reason))
             fail_msg("%s: %s: %s", verdicts[i].name, tare_state_name(outcome.state),
                      outcome.reason);
