@@ -8,7 +8,7 @@
 #   make fuzz       libFuzzer over every parser (SECONDS=60 in all)
 #   make fuzz-long  the same for hours (HOURS=1)
 #   make torture    kills, signals, full disks, flipped bits: what must survive, counted (10 minutes)
-#   make torture-long    the same with every case: doc/torture-long.md
+#   make torture-long    the same with every case: doc/torture-long.md; KINDS="kills signals": only these
 #   make bench-harness   what the harness itself costs
 #   make bench-deploy    what exporting and running a model costs: binding, export, tare bench
 #   make bench-engines   are the controlled engines at their best; A/A runs of each (half an hour)
@@ -270,7 +270,7 @@ torture torture-long:
 	@scripts/packages.sh --check build test
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all torture-programs
 	@$(MAKE) --no-print-directory -s -j$$(nproc) BUILD=build/san SAN="$(SAN_FLAGS)" CFLAGS="-O1 -g" test-programs
-	@tests/torture/run.sh $(if $(filter torture-long,$@),long,quick)
+	@tests/torture/run.sh $(if $(filter torture-long,$@),long,quick) $(KINDS)
 
 # ---- the rest ---------------------------------------------------------------------------------
 C_FILES = $(shell git ls-files '*.c' '*.h' '*.cc' 2>/dev/null)

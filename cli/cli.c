@@ -1,7 +1,6 @@
 /* cli.c: options, help, messages and signals for all commands (cli.h). */
 #include "cli.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/listing.h"
 #include "tare/buf.h"
 #include "tare/stats.h"
 #include "tare/words.h"
@@ -245,13 +245,12 @@ char *cli_temporary_dir(struct tare_err *err) {
 }
 
 void cli_remove_dir(const char *dir) {
-    DIR *folder = opendir(dir);
-    struct dirent *entry;
-    while (folder && (entry = readdir(folder)))
-        unlinkat(dirfd(folder), entry->d_name, 0); /* "." and ".." refuse, as they should */
-    if (folder)
-        closedir(folder);
-    rmdir(dir);
+    struct tare_listing files = tare_listing_open(dir);
+    for (const char *name; (name = tare_listing_next(&files));)
+        unlinkat(files.fd, name, 0);
+    tare_listing_close(&files);
+    if (rmdir(dir) != 0)
+        fprintf(stderr, "tare: warning: %s cannot be removed: %s\n", dir, strerror(errno));
 }
 
 /* ---- texts -------------------------------------------------------------------------------------

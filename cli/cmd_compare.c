@@ -135,10 +135,14 @@ static enum tare_status make_plan(struct tare_plan *plan, const struct options *
         tare_buf_puts(&command, " ");
         tare_buf_shell_word(&command, argv[i]);
     }
-    if (!command.failed)
+    enum tare_status status = TARE_OK;
+    if (command.failed)
+        status = tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory for the plan");
+    else
         snprintf(plan->command, sizeof plan->command, "%s", command.data);
     tare_buf_free(&command);
-    enum tare_status status = check_counts(o, err);
+    if (status == TARE_OK)
+        status = check_counts(o, err);
     if (status == TARE_OK)
         status = add_engines(plan, o, err);
     return status == TARE_OK ? check_names(plan, err) : status;

@@ -164,6 +164,10 @@ static enum tare_status find_needs(struct export *x, struct tare_err *err) {
 static enum tare_status check_parity(struct export *x, struct tare_err *err) {
     char *prepared = NULL, *dir = NULL;
     enum tare_status status = find_needs(x, err);
+    if (status == TARE_OK && x->unchecked.status == TARE_MEMORY) { /* lacks nothing but memory */
+        *err = x->unchecked;
+        return TARE_MEMORY;
+    }
     if (status != TARE_OK || x->unchecked.status != TARE_OK)
         return status;
     /* Before there is a folder to remove. */

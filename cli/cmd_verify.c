@@ -7,6 +7,7 @@
 
 struct findings {
     bool first_line, lines; /* of samples.jsonl that were changed: the first, others */
+    bool lost;              /* for want of memory */
 };
 
 static void print_finding(void *context, enum tare_finding finding, const char *path,
@@ -20,6 +21,7 @@ static void print_finding(void *context, enum tare_finding finding, const char *
         findings->lines = findings->lines || !first;
     }
     tare_report_finding(&line, finding, path, why);
+    findings->lost = findings->lost || line.failed;
     if (!line.failed)
         puts(line.data);
     tare_buf_free(&line);
@@ -31,6 +33,8 @@ static enum tare_status verify_folder(const char *dir, struct tare_err *err) {
     enum tare_status status = tare_verify_folder(&verify, err);
     if (status == TARE_OK)
         status = tare_report_verify(&verify, err);
+    if (status == TARE_OK && findings.lost)
+        status = tare_fail(err, TARE_MEMORY, dir, NULL, "no memory to say what was found");
     if (status != TARE_OK)
         return status;
     const size_t *counts = verify.counts;

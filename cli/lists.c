@@ -21,7 +21,7 @@ static size_t next_number(const char **at, size_t most) {
 enum tare_status cli_read_counts(size_t *counts, size_t *count, size_t most_counts, size_t most,
                                  const char *list, const char *option, struct tare_err *err) {
     char hint[64];
-    snprintf(hint, sizeof hint, "%s 1,8,64", option);
+    snprintf(hint, sizeof hint, "%s %s", option, most >= 64 ? "1,8,64" : most >= 2 ? "1,2" : "1");
     *count = 0;
     for (const char *at = list; at; ++*count) {
         size_t number = next_number(&at, most);

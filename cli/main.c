@@ -1,6 +1,8 @@
 /* main.c: tare COMMAND: finds the command and hands over. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -68,21 +70,34 @@ static int run(int argc, char **argv) {
 
 /* stdio gives a text up when a signal interrupts its write; these streams take it up again. They
  * stay what they were where there is no memory for others. */
+static struct stream {
+    int fd, error; /* errno of what could not be written */
+} streams[] = {{STDOUT_FILENO, 0}, {STDERR_FILENO, 0}};
+
 static ssize_t write_through(void *context, const char *data, size_t size) {
+    struct stream *stream = context;
     size_t done = 0;
     while (done < size) {
-        ssize_t put = TEMP_FAILURE_RETRY(write(*(const int *)context, data + done, size - done));
-        if (put < 0)
-            return 0; /* by fopencookie's rules an error, and errno says which */
+        ssize_t put = TEMP_FAILURE_RETRY(write(stream->fd, data + done, size - done));
+        if (put < 0) {
+            stream->error = errno;
+            return 0; /* by fopencookie's rules an error */
+        }
         done += (size_t)put;
     }
     return (ssize_t)size;
 }
 
+/* A file that is opened must never become stdout: what is printed would end up in it. */
+static void fill_standard_fds(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY); /* of no use */
+}
+
 static void harden_streams(void) {
-    static int fds[2] = {STDOUT_FILENO, STDERR_FILENO};
     const cookie_io_functions_t how = {.write = write_through};
-    FILE *out = fopencookie(&fds[0], "w", how), *err = fopencookie(&fds[1], "w", how);
+    FILE *out = fopencookie(&streams[0], "w", how), *err = fopencookie(&streams[1], "w", how);
     if (out) {
         setvbuf(out, NULL, isatty(STDOUT_FILENO) ? _IOLBF : _IOFBF, BUFSIZ);
         stdout = out;
@@ -95,11 +110,14 @@ static void harden_streams(void) {
 
 /* What was printed must have arrived: a full disk behind "> file" is an error, not a success. */
 int main(int argc, char **argv) {
+    fill_standard_fds();
     harden_streams();
     signal(SIGPIPE, SIG_IGN); /* a reader that has left is seen below, after everything is tidied */
     int code = run(argc, argv);
     errno = 0;
-    if ((fflush(stdout) != 0 || ferror(stdout)) && errno != EPIPE) {
+    bool lost = fflush(stdout) != 0 || ferror(stdout);
+    errno = streams[0].error ? streams[0].error : errno;
+    if (lost && errno != EPIPE) {
         struct tare_err err = {0};
         tare_fail_errno(&err, "stdout", "is the disk full, or the output closed?",
                         "cannot be written");

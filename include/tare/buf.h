@@ -29,6 +29,8 @@ void tare_buf_puts(struct tare_buf *buf, const char *text);
 void tare_buf_printf(struct tare_buf *buf, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void tare_buf_free(struct tare_buf *buf);
+/* Makes room for so many further bytes, for a text whose length is known. */
+void tare_buf_reserve(struct tare_buf *buf, size_t more);
 
 /* Reads a whole file into buf (freed by the caller). A file over max_bytes is an error, so that a
  * wrong path never fills the memory. */

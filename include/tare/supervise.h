@@ -21,7 +21,7 @@
 #include "tare/err.h"
 #include "tare/protocol.h"
 
-#define TARE_MAX_EVENTS 20000        /* of one job; more is rubbish */
+#define TARE_MAX_EVENTS 8192 /* of one job; more is rubbish; their record can be read again */
 #define TARE_MAX_LOG_BYTES (1 << 20) /* kept of an engine's stderr; the rest is counted */
 #define TARE_MAX_TIMEOUT_S 1e8       /* three years */
 

@@ -26,6 +26,10 @@ static bool reserve(struct tare_buf *buf, size_t more) {
     return true;
 }
 
+void tare_buf_reserve(struct tare_buf *buf, size_t more) {
+    reserve(buf, more);
+}
+
 void tare_buf_append(struct tare_buf *buf, const void *data, size_t size) {
     if (!reserve(buf, size))
         return;

@@ -4,7 +4,6 @@
 #include "tare/children.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -12,10 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/listing.h"
 
 #define ROOM 4096 /* children looked at in one go; the rest in the next */
 #define WIDTH 256 /* of each of those, and */
@@ -28,30 +28,10 @@ static bool is_number(const char *text) {
 }
 
 /* ---- the kernel's lists -------------------------------------------------------------------------
- * Read without stdio and opendir: an engine must be found and ended also when memory has run out.
- */
+ * Read without stdio, which needs memory. */
 
 static int open_kernel(const char *path) {
     return (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC));
-}
-
-struct folder {
-    int fd;
-    _Alignas(8) char entries[2048];
-    long size, at;
-};
-
-/* The next name; NULL at the end. */
-static const char *next_name(struct folder *f) {
-    if (f->at >= f->size) {
-        f->size = TEMP_FAILURE_RETRY(syscall(SYS_getdents64, f->fd, f->entries, sizeof f->entries));
-        f->at = 0;
-    }
-    if (f->size <= 0)
-        return NULL;
-    const struct dirent64 *entry = (const void *)(f->entries + f->at);
-    f->at += entry->d_reclen;
-    return entry->d_name;
 }
 
 /* Reads a list of the kernel's, "12 345 6 "; how many numbers, or −1 where there is no such list.
@@ -76,19 +56,15 @@ static int read_list(pid_t *pids, int room, const char *path) {
 }
 
 int tare_children(pid_t *pids, int room) {
-    struct folder threads = {.fd = open_kernel("/proc/self/task")};
-    int count = 0, more = threads.fd >= 0 ? 0 : -1;
-    for (const char *name; more >= 0 && (name = next_name(&threads));) {
+    struct tare_listing threads = tare_listing_open("/proc/self/task");
+    int count = 0, more = 0;
+    for (const char *name; more >= 0 && (name = tare_listing_next(&threads));) {
         char path[300];
-        if (!is_number(name))
-            continue;
         snprintf(path, sizeof path, "/proc/self/task/%s/children", name);
         more = read_list(pids + count, room - count, path);
         count += more > 0 ? more : 0;
     }
-    bool listed = more >= 0 && threads.size == 0; /* to the end of the folder */
-    if (threads.fd >= 0)
-        close(threads.fd);
+    bool listed = tare_listing_close(&threads) && more >= 0;
     return listed ? count : tare_children_by_parent(pids, room);
 }
 
@@ -106,13 +82,12 @@ static pid_t parent_of(const char *pid) {
 }
 
 int tare_children_by_parent(pid_t *pids, int room) {
-    struct folder processes = {.fd = open_kernel("/proc")};
+    struct tare_listing processes = tare_listing_open("/proc");
     int count = 0;
-    for (const char *name; processes.fd >= 0 && count < room && (name = next_name(&processes));)
+    for (const char *name; count < room && (name = tare_listing_next(&processes));)
         if (is_number(name) && parent_of(name) == getpid())
             pids[count++] = (pid_t)atol(name);
-    if (processes.fd >= 0)
-        close(processes.fd);
+    tare_listing_close(&processes);
     return count;
 }
 

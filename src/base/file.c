@@ -26,6 +26,11 @@ int tare_file_open(const char *path, struct tare_err *err) {
     return -1;
 }
 
+static enum tare_status too_large(const char *path, size_t max_bytes, struct tare_err *err) {
+    return tare_fail(err, TARE_DATA, path, "is it the right file?",
+                     "is larger than the %zu bytes allowed here", max_bytes);
+}
+
 ssize_t tare_read_full(int fd, void *out, size_t size) {
     size_t have = 0;
     while (have < size) {
@@ -44,17 +49,22 @@ enum tare_status tare_file_read(struct tare_buf *buf, const char *path, size_t m
     int fd = tare_file_open(path, err);
     if (fd < 0)
         return TARE_IO;
+    struct stat info;
     enum tare_status status = TARE_OK;
     char chunk[65536];
-    for (;;) {
+    bool sized = fstat(fd, &info) == 0;
+    if (sized && (size_t)info.st_size > max_bytes)
+        status = too_large(path, max_bytes, err);
+    else if (sized)
+        tare_buf_reserve(buf, (size_t)info.st_size); /* once, where growing would double it */
+    while (status == TARE_OK) {
         ssize_t got = TEMP_FAILURE_RETRY(read(fd, chunk, sizeof chunk));
         if (got < 0)
             status = tare_fail_errno(err, path, NULL, "cannot be read");
         if (got <= 0)
             break;
         if (buf->size + (size_t)got > max_bytes) {
-            status = tare_fail(err, TARE_DATA, path, "is it the right file?",
-                               "is larger than the %zu bytes allowed here", max_bytes);
+            status = too_large(path, max_bytes, err);
             break;
         }
         tare_buf_append(buf, chunk, (size_t)got);
@@ -63,7 +73,7 @@ enum tare_status tare_file_read(struct tare_buf *buf, const char *path, size_t m
             break;
         }
     }
-    if (status == TARE_OK && !buf->data)
+    if (status == TARE_OK && buf->size == 0)
         tare_buf_append(buf, "", 0); /* an empty file still gives a valid string */
     close(fd);
     return status;

@@ -3,20 +3,45 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 static size_t lost_count;
 
+/* jansson's lexer doesn't look whether the buffer of the word it reads could grow, and then looks
+ * for the word's end beyond it. So while it parses, that buffer grows into memory that was set
+ * aside before; what comes of it is thrown away all the same. */
+static struct {
+    char *bytes;
+    size_t size, used;
+} reserve;
+
+/* The lexer's buffer doubles from 16 bytes on; for anything else a NULL is what jansson expects. */
+static void *take_reserve(size_t size) {
+    const bool is_buffer = size >= 32 && (size & (size - 1)) == 0;
+    if (reserve.bytes == NULL || !is_buffer || size > reserve.size - reserve.used)
+        return NULL;
+    reserve.used += size;
+    return reserve.bytes + reserve.used - size;
+}
+
 static void *counting_malloc(size_t size) {
     void *block = malloc(size);
-    if (block == NULL)
-        lost_count++;
-    return block;
+    if (block != NULL)
+        return block;
+    lost_count++;
+    return take_reserve(size);
+}
+
+static void free_unless_reserve(void *block) {
+    const uintptr_t at = (uintptr_t)block, begin = (uintptr_t)reserve.bytes;
+    if (reserve.bytes == NULL || at < begin || at >= begin + reserve.size)
+        free(block);
 }
 
 size_t tare_json_lost(void) {
-    json_set_alloc_funcs(counting_malloc, free);
+    json_set_alloc_funcs(counting_malloc, free_unless_reserve);
     return lost_count;
 }
 
@@ -73,10 +98,19 @@ json_t *tare_json_load(const char *bytes, size_t size, json_error_t *error,
     const size_t lost = tare_json_lost();
     json_error_t unread;
     error = error ? error : &unread;
-    json_t *value = is_within_caps(bytes, size, error)
-                        ? json_loadb(bytes, size, JSON_REJECT_DUPLICATES, error)
-                        : NULL;
-    value = tare_json_whole(value, lost);
+    *status = TARE_DATA;
+    if (!is_within_caps(bytes, size, error))
+        return NULL;
+    /* 32 + 64 + … up to twice the longest word there can be. */
+    reserve.size = 4 * (size + 32);
+    reserve.used = 0;
+    reserve.bytes = size < SIZE_MAX / 8 ? malloc(reserve.size) : NULL;
+    *status = TARE_MEMORY;
+    if (reserve.bytes == NULL)
+        return NULL;
+    json_t *value = tare_json_whole(json_loadb(bytes, size, JSON_REJECT_DUPLICATES, error), lost);
+    free(reserve.bytes);
+    reserve.bytes = NULL;
     *status = lost != lost_count ? TARE_MEMORY : value == NULL ? TARE_DATA : TARE_OK;
     return value;
 }

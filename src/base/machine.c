@@ -1,6 +1,8 @@
 /* machine.c: reads /proc and /sys for a description of the machine. */
 #include "tare/machine.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <sched.h>
 #include <stdio.h>
@@ -10,26 +12,39 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tare/buf.h"
+
 static void copy(char *out, size_t size, const char *text) {
     snprintf(out, size, "%s", text);
     out[strcspn(out, "\n")] = '\0';
 }
 
+/* The first size - 1 bytes of a file of the kernel's, as a text; "" when it can't be read. Without
+ * stdio: what a machine is must not depend on whether there is memory for a stream. */
+static void read_start(char *out, size_t size, const char *path) {
+    int fd = (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC));
+    ssize_t got = fd < 0 ? 0 : tare_read_full(fd, out, size - 1);
+    if (fd >= 0)
+        close(fd);
+    out[got > 0 ? got : 0] = '\0';
+}
+
 /* The text after "key<spaces><separator>" in a file of such lines. */
 static void find_line(char *out, size_t size, const char *path, const char *key, char separator) {
-    FILE *file = fopen(path, "re");
-    char line[8192];
-    while (file && fgets(line, sizeof line, file)) {
+    char text[32768]; /* the first processor of many, and some */
+    read_start(text, sizeof text, path);
+    for (char *line = text, *end; line; line = end ? end + 1 : NULL) {
+        end = strchr(line, '\n');
+        if (end)
+            *end = '\0';
         char *value = strchr(line, separator);
         if (strncmp(line, key, strlen(key)) != 0 || !value)
             continue;
         value += 1 + strspn(value + 1, " \t\"");
         copy(out, size, value);
         out[strcspn(out, "\"")] = '\0';
-        break;
+        return;
     }
-    if (file)
-        fclose(file);
 }
 
 static void vector_sets(char *out, size_t size) {
@@ -55,13 +70,11 @@ static void vector_sets(char *out, size_t size) {
 
 /* CPU time of all processes of the machine, in clock ticks, from the first line of /proc/stat. */
 static double busy_ticks(void) {
-    FILE *file = fopen("/proc/stat", "re");
+    char text[512];
     double user = 0, nice = 0, system = 0, idle = 0, wait = 0, irq = 0, soft = 0, steal = 0;
-    int got = file ? fscanf(file, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &user, &nice, &system,
-                            &idle, &wait, &irq, &soft, &steal)
-                   : 0;
-    if (file)
-        fclose(file);
+    read_start(text, sizeof text, "/proc/stat");
+    int got = sscanf(text, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &user, &nice, &system, &idle,
+                     &wait, &irq, &soft, &steal);
     return got == 8 ? user + nice + system + irq + soft + steal : NAN;
 }
 
@@ -79,12 +92,10 @@ void tare_machine_describe(struct tare_machine *machine) {
     if (uname(&name) == 0)
         snprintf(machine->kernel, sizeof machine->kernel, "%.30s %.60s %.30s", name.sysname,
                  name.release, name.machine);
-    FILE *file = fopen("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "re");
-    char line[32];
-    if (file && fgets(line, sizeof line, file))
-        copy(machine->governor, sizeof machine->governor, line);
-    if (file)
-        fclose(file);
+    char governor[32];
+    read_start(governor, sizeof governor, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
+    if (governor[0])
+        copy(machine->governor, sizeof machine->governor, governor);
     cpu_set_t allowed;
     machine->cpus = sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
     machine->memory_bytes = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);

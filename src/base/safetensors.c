@@ -17,6 +17,7 @@
 
 #include "base/fail_at.h"
 #include "base/json.h"
+#include "base/stream.h"
 #include "tare/buf.h"
 
 #define ANEW "make the file anew; this one is damaged or was not written as safetensors"
@@ -31,7 +32,11 @@ struct source {
 };
 
 static enum tare_status take(struct source *from, void *to, size_t size, struct tare_err *err) {
-    if (size > from->left || (from->file && fread(to, 1, size, from->file) != size))
+    const bool short_of =
+        size > from->left || (from->file && fread(to, 1, size, from->file) != size);
+    if (short_of && from->file && ferror(from->file))
+        return tare_fail_errno(err, from->name, "copy the file anew", "cannot be read");
+    if (short_of)
         return tare_fail_at(err, from->name, from->data_at, "copy the file anew",
                             "reading it stopped early");
     if (!from->file && size > 0) {
@@ -281,10 +286,11 @@ enum tare_status tare_safetensors_read(struct tare_tensors *out, const char *pat
     const int fd = tare_file_open(path, err);
     if (fd < 0)
         return TARE_IO;
-    FILE *file = fstat(fd, &info) == 0 ? fdopen(fd, "rb") : NULL;
+    FILE *file = fstat(fd, &info) == 0 ? tare_stream_of(fd) : NULL;
     if (file == NULL) {
+        const enum tare_status status = tare_fail_errno(err, path, NULL, "cannot be read");
         close(fd);
-        return tare_fail_errno(err, path, NULL, "cannot be read");
+        return status;
     }
     struct source from = {.name = path, .file = file, .left = (size_t)info.st_size};
     const enum tare_status status = read_source(out, &from, err);

@@ -11,6 +11,7 @@
 
 #include "base/fail_at.h"
 #include "base/npy.h"
+#include "base/stream.h"
 #include "tare/buf.h"
 
 #define CHUNK_BYTES 65536
@@ -146,7 +147,7 @@ static enum tare_status open_stream(struct tare_decoded *file, FILE *stream, con
         status = tare_fail(err, TARE_MEMORY, name, NULL, "no memory to read it");
     else {
         file->compressed = fread(magic, 1, 2, stream) == 2 && memcmp(magic, "\x1f\x8b", 2) == 0;
-        status = run_pass(file, &pass, err);
+        status = ferror(stream) ? read_failed(file, err) : run_pass(file, &pass, err);
     }
     if (status != TARE_OK)
         tare_decoded_close(file);
@@ -159,7 +160,7 @@ enum tare_status tare_decoded_open(struct tare_decoded *file, const char *path,
     const int fd = tare_file_open(path, err);
     if (fd < 0)
         return TARE_IO;
-    FILE *stream = fdopen(fd, "rb");
+    FILE *stream = tare_stream_of(fd);
     if (stream == NULL) {
         close(fd);
         return tare_fail(err, TARE_MEMORY, path, NULL, "no memory to read it");

@@ -14,8 +14,20 @@
 #define MIN_CONTRAST 16     /* of 255; paper and scanners vary by less */
 #define INK_THRESHOLD 0.05f /* of full ink: MNIST's faintest strokes count, rounding doesn't */
 
-/* ink: (height, width), 0 is background and 1 full ink. */
+/* A part of a picture as ink: 0 is background and 1 full ink. */
 struct ink {
+    size_t height, width;
+    const uint8_t *grey; /* its first pixel */
+    size_t stride;       /* of the whole picture, in pixels */
+    float of[256];       /* ink of a level of grey */
+};
+
+static float ink_at(const struct ink *ink, size_t y, size_t x) {
+    return ink->of[ink->grey[y * ink->stride + x]];
+}
+
+/* The digit in its final size. */
+struct digit {
     size_t height, width;
     float *values;
 };
@@ -90,26 +102,22 @@ static enum tare_status find_levels(struct levels *levels, const uint8_t *grey, 
     return TARE_OK;
 }
 
-static enum tare_status make_ink(struct ink *ink, const uint8_t *grey, size_t height, size_t width,
-                                 const struct levels *levels, struct tare_err *err) {
-    *ink = (struct ink){.height = height, .width = width};
-    ink->values = malloc(height * width * sizeof *ink->values);
-    if (ink->values == NULL)
-        return tare_fail(err, TARE_MEMORY, NULL, "use a smaller picture", "no memory for it");
+static void make_ink(struct ink *ink, const uint8_t *grey, size_t height, size_t width,
+                     const struct levels *levels) {
+    *ink = (struct ink){.height = height, .width = width, .grey = grey, .stride = width};
     const float span = (float)levels->ink - (float)levels->background;
-    for (size_t i = 0; i < height * width; i++) {
-        const float value = ((float)grey[i] - (float)levels->background) / span;
-        ink->values[i] = value < INK_THRESHOLD ? 0 : value;
+    for (size_t i = 0; i < 256; i++) {
+        const float value = ((float)i - (float)levels->background) / span;
+        ink->of[i] = value < INK_THRESHOLD ? 0 : value;
     }
-    return TARE_OK;
 }
 
-/* Shrinks *ink to its bounding box, moving the values together. There is ink: find_levels. */
+/* Shrinks *ink to its bounding box. There is ink: find_levels. */
 static void crop(struct ink *ink) {
     size_t top = ink->height, left = ink->width, bottom = 0, right = 0;
     for (size_t y = 0; y < ink->height; y++) {
         for (size_t x = 0; x < ink->width; x++) {
-            if (ink->values[y * ink->width + x] > 0) {
+            if (ink_at(ink, y, x) > 0) {
                 top = y < top ? y : top;
                 bottom = y;
                 left = x < left ? x : left;
@@ -117,12 +125,9 @@ static void crop(struct ink *ink) {
             }
         }
     }
-    const size_t height = bottom - top + 1, width = right - left + 1;
-    for (size_t y = 0; y < height; y++)
-        memmove(ink->values + y * width, ink->values + (top + y) * ink->width + left,
-                width * sizeof *ink->values);
-    ink->height = height;
-    ink->width = width;
+    ink->grey += top * ink->stride + left;
+    ink->height = bottom - top + 1;
+    ink->width = right - left + 1;
 }
 
 /* The mean of ink over y0 … y1, x0 … x1 (pixel edges; a pixel covers [i, i + 1)). */
@@ -132,15 +137,15 @@ static double area_mean(const struct ink *ink, double y0, double y1, double x0, 
         const double high = fmin(y1, (double)y + 1) - fmax(y0, (double)y);
         for (size_t x = (size_t)x0; x < ink->width && (double)x < x1; x++) {
             const double wide = fmin(x1, (double)x + 1) - fmax(x0, (double)x);
-            sum += high * wide * (double)ink->values[y * ink->width + x];
+            sum += high * wide * (double)ink_at(ink, y, x);
         }
     }
     return sum / ((y1 - y0) * (x1 - x0));
 }
 
-static enum tare_status scale(struct ink *out, const struct ink *ink, size_t height, size_t width,
+static enum tare_status scale(struct digit *out, const struct ink *ink, size_t height, size_t width,
                               struct tare_err *err) {
-    *out = (struct ink){.height = height, .width = width};
+    *out = (struct digit){.height = height, .width = width};
     out->values = malloc(height * width * sizeof *out->values);
     if (out->values == NULL)
         return tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory for the picture");
@@ -167,40 +172,39 @@ static size_t place(double centre_of_mass, size_t size, size_t side) {
 }
 
 /* pixels: (height, width), all of them written. */
-static void put_in_the_middle(uint8_t *pixels, size_t height, size_t width, const struct ink *ink) {
+static void put_in_the_middle(uint8_t *pixels, size_t height, size_t width,
+                              const struct digit *digit) {
     double mass = 0, down = 0, across = 0;
-    for (size_t y = 0; y < ink->height; y++) {
-        for (size_t x = 0; x < ink->width; x++) {
-            const double value = ink->values[y * ink->width + x];
+    for (size_t y = 0; y < digit->height; y++) {
+        for (size_t x = 0; x < digit->width; x++) {
+            const double value = digit->values[y * digit->width + x];
             mass += value;
             down += value * ((double)y + 0.5);
             across += value * ((double)x + 0.5);
         }
     }
-    const size_t top = place(down / mass, ink->height, height);
-    const size_t left = place(across / mass, ink->width, width);
+    const size_t top = place(down / mass, digit->height, height);
+    const size_t left = place(across / mass, digit->width, width);
     memset(pixels, 0, height * width);
-    for (size_t y = 0; y < ink->height; y++)
-        for (size_t x = 0; x < ink->width; x++)
+    for (size_t y = 0; y < digit->height; y++)
+        for (size_t x = 0; x < digit->width; x++)
             pixels[(top + y) * width + left + x] =
-                (uint8_t)lrintf(255 * ink->values[y * ink->width + x]);
+                (uint8_t)lrintf(255 * digit->values[y * digit->width + x]);
 }
 
 static enum tare_status convert(uint8_t *pixels, size_t height, size_t width, const uint8_t *grey,
                                 const struct tare_png_info *info, const struct levels *levels,
                                 struct tare_err *err) {
-    struct ink ink = {0}, scaled = {0};
-    enum tare_status status = make_ink(&ink, grey, info->height, info->width, levels, err);
-    if (status == TARE_OK) {
-        crop(&ink);
-        const double factor = fmin(FIT * (double)height / (double)ink.height,
-                                   FIT * (double)width / (double)ink.width);
-        status = scale(&scaled, &ink, at_least_one(factor * (double)ink.height),
-                       at_least_one(factor * (double)ink.width), err);
-    }
+    struct ink ink;
+    struct digit scaled = {0};
+    make_ink(&ink, grey, info->height, info->width, levels);
+    crop(&ink);
+    const double factor =
+        fmin(FIT * (double)height / (double)ink.height, FIT * (double)width / (double)ink.width);
+    const enum tare_status status = scale(&scaled, &ink, at_least_one(factor * (double)ink.height),
+                                          at_least_one(factor * (double)ink.width), err);
     if (status == TARE_OK)
         put_in_the_middle(pixels, height, width, &scaled);
-    free(ink.values);
     free(scaled.values);
     return status;
 }

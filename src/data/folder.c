@@ -4,11 +4,13 @@
  * everywhere. One coloured picture makes the whole set RGB. png.c reads the pictures.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "data/parts.h"
 #include "data/png.h"
@@ -34,7 +36,7 @@ static int visible(const struct dirent *entry) {
 
 static enum tare_status list(struct names *names, const char *dir, struct tare_err *err) {
     *names = (struct names){0};
-    names->count = scandir(dir, &names->entries, visible, versionsort);
+    names->count = (int)TEMP_FAILURE_RETRY(scandir(dir, &names->entries, visible, versionsort));
     if (names->count < 0) {
         *names = (struct names){0};
         return tare_fail_errno(err, dir, "check the folder and its permissions",
@@ -111,18 +113,20 @@ static enum tare_status add_split(struct samples *samples, const char *dir,
                                   const struct names *names, const struct names *classes,
                                   struct tare_err *err) {
     enum tare_status status = TARE_OK;
+    int32_t label = 0; /* both lists are in one order */
     for (int i = 0; status == TARE_OK && i < names->count; i++) {
-        char *path = tare_path_join(dir, names->entries[i]->d_name);
+        const char *name = names->entries[i]->d_name;
+        char *path = tare_path_join(dir, name);
         if (path == NULL)
             return no_memory(dir, err);
-        int32_t label = 0;
-        while (label < classes->count &&
-               strcmp(classes->entries[label]->d_name, names->entries[i]->d_name) != 0)
+        while (label < classes->count && strverscmp(classes->entries[label]->d_name, name) < 0)
             label++;
+        const bool known =
+            label < classes->count && strcmp(classes->entries[label]->d_name, name) == 0;
         if (!is_folder(path))
             status = tare_fail(err, TARE_DATA, path, "keep one folder per class here, nothing else",
                                "this is not a folder of pictures");
-        else if (label == classes->count)
+        else if (!known)
             status = tare_fail(err, TARE_DATA, path, "give train the same classes as test",
                                "there is no such class in train");
         else

@@ -5,6 +5,7 @@
  */
 #include "data/png.h"
 
+#include <errno.h>
 #include <png.h>
 #include <stdlib.h>
 
@@ -12,9 +13,16 @@
 
 #define LARGE_BYTES ((size_t)4 << 20) /* decoded; smaller pictures are decoded at once */
 
+/* Why libpng gave a file up: for what is in it, or because the disk did. */
+static enum tare_status unreadable(const char *path, const char *hint, const char *what,
+                                   const char *why, struct tare_err *err) {
+    errno = tare_png_read_error();
+    return errno != 0 ? tare_fail_errno(err, path, NULL, "cannot be read")
+                      : tare_fail(err, TARE_DATA, path, hint, "%s: %s", what, why);
+}
+
 static enum tare_status damaged(const char *path, const char *why, struct tare_err *err) {
-    return tare_fail(err, TARE_DATA, path, "save the picture anew", "the picture is damaged: %s",
-                     why);
+    return unreadable(path, "save the picture anew", "the picture is damaged", why, err);
 }
 
 static enum tare_status check_size(const struct tare_png_info *info, const char *path,
@@ -58,8 +66,8 @@ static enum tare_status open_png(struct picture *picture, struct tare_png_info *
                                        .alpha = (image->format & PNG_FORMAT_FLAG_ALPHA) != 0};
         status = check_size(info, path, err);
     } else
-        status = tare_fail(err, TARE_DATA, path, "name a PNG picture",
-                           "it cannot be read as PNG: %s", image->message);
+        status =
+            unreadable(path, "name a PNG picture", "it cannot be read as PNG", image->message, err);
     if (status != TARE_OK)
         close_png(picture);
     return status;

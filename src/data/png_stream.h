@@ -11,4 +11,7 @@
  * NULL with *err filled when the file can't be opened. */
 FILE *tare_png_open(const char *path, struct tare_err *err);
 
+/* errno of what could not be read of the last one opened, or 0: libpng says "Read Error" only. */
+int tare_png_read_error(void);
+
 #endif

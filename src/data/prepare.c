@@ -4,7 +4,6 @@
  * same one the second finds it done.
  */
 #include <errno.h>
-#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -218,25 +217,20 @@ static bool is_complete(const char *dir, const struct tare_dataset *set) {
            has_size(dir, TORCH_RAW "/t10k-labels-idx1-ubyte", n_test);
 }
 
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *at) {
-    (void)info, (void)kind, (void)at;
-    remove(path); /* what cannot be removed stays; the rename that follows will say so */
-    return 0;
-}
-
+/* What cannot be removed stays; the rename that may follow will say so. */
 static void remove_tree(const char *dir) {
-    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    int saved = errno;
+    tare_remove_tree(dir, NULL);
+    errno = saved;
 }
 
 /* Engines only read these; an accident should not get further than the attempt. */
 static void protect(const char *dir) {
     const char *name;
-    for (size_t i = 0; (name = tare_dataset_file(i)); i++) {
-        char *path = tare_path_join(dir, name);
-        if (path != NULL)
+    char path[PATH_MAX];
+    for (size_t i = 0; (name = tare_dataset_file(i)); i++)
+        if (snprintf(path, sizeof path, "%s/%s", dir, name) < PATH_MAX)
             chmod(path, 0444); /* where it isn't possible, it is as it was */
-        free(path);
-    }
 }
 
 /* Puts the finished temporary folder in place, unless another process was first. */

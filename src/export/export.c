@@ -2,11 +2,11 @@
  * goes in, and puts the file in place. The formats are written by onnx.c and tflite.c. */
 #include "tare/export.h"
 
-#include <jansson.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "export/parts.h"
 #include "tare/version.h"
 
@@ -104,8 +104,11 @@ static void describe(struct tare_export_source *source) {
 
 /* Both formats keep texts as UTF-8, and readers refuse a file with another one. */
 static enum tare_status check_texts(const struct tare_export_source *source, struct tare_err *err) {
+    const size_t lost = tare_json_lost();
     for (size_t i = 0; i < source->note_count; i++) {
         json_t *text = json_string(source->notes[i].text); /* NULL unless UTF-8 */
+        if (!text && tare_json_lost() != lost)
+            return tare_fail(err, TARE_MEMORY, source->notes[i].key, NULL, "no memory for a text");
         if (!text)
             return tare_fail(err, TARE_DATA, source->notes[i].key, "use valid UTF-8",
                              "the text about %s is not UTF-8", source->notes[i].key);

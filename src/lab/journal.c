@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "lab/read_samples.h"
 #include "lab/record.h"
 #include "tare/buf.h"
-#include "tare/summary.h" /* TARE_MAX_SAMPLES_BYTES */
 #include "tare/verify.h"
 
 static enum tare_status no_memory(struct tare_err *err, const char *where) {
@@ -57,8 +57,15 @@ static enum tare_status lock_folder(struct tare_journal **out, const char *dir,
 enum tare_status tare_journal_begin(struct tare_journal **journal,
                                     const struct tare_campaign *campaign, struct tare_err *err) {
     enum tare_status status = lock_folder(journal, campaign->dir, err);
-    if (status == TARE_OK)
-        status = tare_samples_begin((*journal)->dir, tare_record_experiment(campaign), err);
+    struct tare_err why = {0};
+    json_t *record = status == TARE_OK ? tare_record_experiment(campaign, &why) : NULL;
+    if (record)
+        status = tare_samples_begin((*journal)->dir, record, err);
+    else if (status == TARE_OK) {
+        status = why.status;
+        if (err)
+            *err = why;
+    }
     if (status == TARE_OK)
         return TARE_OK;
     tare_journal_free(*journal);
@@ -152,7 +159,7 @@ enum tare_status tare_journal_open(struct tare_journal **journal, const char *di
     if (status == TARE_OK && !path)
         status = no_memory(err, dir);
     if (status == TARE_OK)
-        status = tare_file_read(&text, path, TARE_MAX_SAMPLES_BYTES, err);
+        status = tare_samples_text(&text, path, false, err);
     if (status == TARE_OK && text.size == 0)
         status = tare_fail(err, TARE_DATA, path, "tare compare --out with a new folder",
                            "nothing was measured: there is no experiment to carry on");

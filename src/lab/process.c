@@ -29,6 +29,7 @@ extern char **environ;
 struct tare_process {
     pid_t launcher;
     int fds[TARE_STREAM_COUNT]; /* read ends; −1 once closed */
+    int read_error;             /* errno of a stream that could not be read to its end, or 0 */
     int served;                 /* the stream read last: the others come first */
     const volatile sig_atomic_t *stop;
     bool stop_told;
@@ -249,6 +250,8 @@ ssize_t tare_process_listen(struct tare_process *process, int64_t until_ns,
     ssize_t got = read(*fd, process->data, sizeof process->data);
     if (got < 0 && (errno == EINTR || errno == EAGAIN))
         return -1;
+    if (got < 0)
+        process->read_error = errno;
     if (got <= 0) {
         close(*fd);
         *fd = -1;
@@ -257,6 +260,10 @@ ssize_t tare_process_listen(struct tare_process *process, int64_t until_ns,
     *stream = (enum tare_process_stream)process->served;
     *data = process->data;
     return got;
+}
+
+int tare_process_read_error(const struct tare_process *process) {
+    return process->read_error;
 }
 
 /* ---- ending -------------------------------------------------------------------------------------

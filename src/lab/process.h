@@ -43,6 +43,9 @@ bool tare_process_is_open(const struct tare_process *process, enum tare_process_
 ssize_t tare_process_listen(struct tare_process *process, int64_t until_ns,
                             enum tare_process_stream *stream, const char **data);
 
+/* errno of a stream that could not be read to its end, or 0. */
+int tare_process_read_error(const struct tare_process *process);
+
 /* For how long tare, and the engine with it, was suspended while the process lived: 0: never. At
  * least 1 ns when it was, even if nobody can say for how long. */
 int64_t tare_process_suspended_ns(const struct tare_process *process);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "tare/buf.h"
@@ -20,10 +21,11 @@ bool tare_link(char link[TARE_LINK_BYTES + 1], const char *previous, const char 
     struct tare_buf chained = {0};
     tare_buf_puts(&chained, previous);
     tare_buf_append(&chained, text, size);
-    if (!chained.failed)
+    const bool whole = !chained.failed;
+    if (whole)
         tare_sha256_hex(link, chained.data, chained.size);
-    tare_buf_free(&chained);
-    return !chained.failed;
+    tare_buf_free(&chained); /* which forgets that it failed */
+    return whole;
 }
 
 bool tare_chain_take(struct tare_chain *chain, bool *sound, const char *line, size_t size) {
@@ -113,7 +115,7 @@ static enum tare_status walk_folder(const struct walk *w, const char *folder, in
                          "folders are nested more than %d deep", MAX_DEPTH);
     char *whole = tare_path_join(w->dir, folder);
     struct dirent **entries = NULL;
-    int count = whole ? scandir(whole, &entries, not_a_dot, by_name) : -1;
+    int count = whole ? (int)TEMP_FAILURE_RETRY(scandir(whole, &entries, not_a_dot, by_name)) : -1;
     enum tare_status status = TARE_OK;
     if (!whole)
         status = tare_fail(w->err, TARE_MEMORY, folder, NULL, "no memory for a path");

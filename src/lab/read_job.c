@@ -65,29 +65,55 @@ static double sum_of_present(double a, double b) {
     return isnan(a) ? b : isnan(b) ? a : a + b;
 }
 
-static bool same_call(const struct tare_call_value *a, const struct tare_call_value *b) {
-    return a->batch == b->batch && a->first == b->first && strcmp(a->call, b->call) == 0;
+/* One sample of a job, and where it stood; or a group of them, and where its first stood. */
+struct timed {
+    struct tare_call_value call; /* its text is the JSON's */
+    size_t at;
+};
+
+static int compare_calls(const struct tare_call_value *x, const struct tare_call_value *y) {
+    int calls = strcmp(x->call, y->call);
+    if (calls != 0)
+        return calls;
+    if (x->batch != y->batch)
+        return x->batch < y->batch ? -1 : 1;
+    return x->first - y->first;
+}
+
+static int by_call_and_time(const void *a, const void *b) {
+    const struct timed *x = a, *y = b;
+    int calls = compare_calls(&x->call, &y->call);
+    return calls != 0 ? calls
+                      : (x->call.seconds > y->call.seconds) - (x->call.seconds < y->call.seconds);
+}
+
+static int by_place(const void *a, const void *b) {
+    const struct timed *x = a, *y = b;
+    return (x->at > y->at) - (x->at < y->at);
 }
 
 /* Groups the samples by call, batch and first, in order of appearance; a group's value is the
- * median of its samples. */
+ * median of its samples, which tare_quantile gives too, but in the square of their number: a file
+ * may hold millions. */
 static void group_calls(struct tare_job_record *job, struct tare_memory *memory,
-                        const struct tare_call_value *samples, double *scratch, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        size_t earlier = 0, n = 0;
-        while (!same_call(&samples[earlier], &samples[i]))
-            earlier++;
-        if (earlier < i)
-            continue; /* its group is there already */
-        for (size_t j = i; j < count; j++)
-            if (same_call(&samples[j], &samples[i]))
-                scratch[n++] = samples[j].seconds;
-        job->calls[job->call_count++] = (struct tare_call_value){
-            .call = tare_memory_text(memory, samples[i].call),
-            .batch = samples[i].batch,
-            .first = samples[i].first,
-            .seconds = tare_quantile(scratch, n, 0.5),
-        };
+                        struct timed *samples, size_t count) {
+    size_t groups = 0;
+    qsort(samples, count, sizeof *samples, by_call_and_time);
+    for (size_t i = 0, end = 0; i < count; i = end) {
+        struct timed group = samples[i];
+        for (end = i; end < count && compare_calls(&samples[i].call, &samples[end].call) == 0;
+             end++)
+            group.at = samples[end].at < group.at ? samples[end].at : group.at;
+        double lo = samples[i + (end - i - 1) / 2].call.seconds;
+        double hi = samples[i + (end - i) / 2].call.seconds;
+        group.call.seconds = lo >= hi ? lo : lo + (hi - lo) * 0.5;
+        samples[groups++] = group; /* never past what was read */
+    }
+    qsort(samples, groups, sizeof *samples, by_place);
+    job->calls = tare_memory_take(memory, groups, sizeof *job->calls);
+    for (size_t i = 0; job->calls != NULL && i < groups; i++) {
+        samples[i].call.call = tare_memory_text(memory, samples[i].call.call);
+        job->calls[job->call_count++] = samples[i].call;
     }
 }
 
@@ -95,27 +121,24 @@ static void read_calls(struct tare_reader *reader, struct tare_job_record *job,
                        struct tare_memory *memory, const json_t *json) {
     const json_t *list = tare_read_nested(reader, json, "samples", JSON_ARRAY);
     size_t count = json_array_size(list);
-    struct tare_call_value *samples = calloc(count + 1, sizeof *samples);
-    double *scratch = calloc(count + 1, sizeof *scratch);
-    job->calls = tare_memory_take(memory, count, sizeof *job->calls);
-    bool room = samples != NULL && scratch != NULL && job->calls != NULL;
-    memory->failed = memory->failed || !room;
-    for (size_t i = 0; room && i < count; i++) {
+    struct timed *samples = calloc(count + 1, sizeof *samples);
+    memory->failed = memory->failed || samples == NULL;
+    for (size_t i = 0; samples != NULL && i < count; i++) {
         const json_t *item = json_array_get(list, i);
         size_t loops = tare_read_count(reader, item, "loops", 1);
         if (loops == 0)
             tare_read_fail(reader, "loops", "at least 1");
-        samples[i] = (struct tare_call_value){
+        samples[i].at = i;
+        samples[i].call = (struct tare_call_value){
             .call = tare_read_lent(reader, item, "call", "infer"),
             .batch = tare_read_count(reader, item, "batch", TARE_COUNT_REQUIRED),
             .first = tare_read_flag(reader, item, "first"),
             .seconds = read_seconds(reader, item) / (double)(loops > 0 ? loops : 1),
         };
     }
-    if (room)
-        group_calls(job, memory, samples, scratch, count);
+    if (samples != NULL && reader->status == TARE_OK)
+        group_calls(job, memory, samples, count);
     free(samples);
-    free(scratch);
 }
 
 /* The first call listed is the one that stands in the tables; other calls are shown by name. */

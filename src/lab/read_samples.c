@@ -154,7 +154,7 @@ const json_t *tare_read_nested(struct tare_reader *reader, const json_t *object,
     if (json_typeof(value) != type)
         tare_read_fail(reader, key, type == JSON_ARRAY ? "a list" : "an object");
     else if (json_array_size(value) + json_object_size(value) > TARE_MAX_EVENTS)
-        tare_read_fail(reader, key, "short enough: at most 20000 items");
+        tare_read_fail(reader, key, "short enough: at most 8192 items");
     else
         return value;
     return NULL;
@@ -225,6 +225,10 @@ static void read_environments(struct tare_reader *reader, struct tare_samples *s
 static void read_cells(struct tare_reader *reader, struct tare_samples *samples,
                        const json_t *plan) {
     const json_t *cells = tare_read_nested(reader, plan, "cells", JSON_ARRAY);
+    if (json_array_size(cells) > TARE_MAX_SAMPLE_CELLS) {
+        tare_read_fail(reader, "cells", "short enough: at most 64 of them");
+        return;
+    }
     samples->cells =
         tare_memory_take(&samples->memory, json_array_size(cells), sizeof *samples->cells);
     if (samples->cells == NULL)
@@ -299,9 +303,12 @@ static enum tare_status read_record(struct tare_samples *samples, const json_t *
     enum tare_status status = tare_samples_read_job(samples, job, json, line, name, err);
     if (status != TARE_OK)
         return status;
-    for (size_t i = 0; i < samples->job_count; i++)
+    /* They ascend as tare writes them; only where they don't is there anything to look for. */
+    bool ascends = samples->job_count == 0 || job->index > samples->top_index;
+    for (size_t i = 0; i < samples->job_count && !ascends; i++)
         if (samples->jobs[i].index == job->index)
             tare_read_fail(&reader, "index", "unique: an earlier line has the same");
+    samples->top_index = ascends ? job->index : samples->top_index;
     if (samples->job_count == TARE_MAX_JOBS)
         tare_read_fail(&reader, "record", "allowed: there are more than 20000 jobs");
     else

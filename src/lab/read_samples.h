@@ -12,8 +12,10 @@
 #include "tare/lab.h" /* TARE_RIGHT_BYTES */
 #include "tare/summary.h"
 
-#define TARE_MAX_CERTIFICATES 128 /* two per cell, and room */
-#define TARE_MAX_MISFITS 20000    /* lines that don't fit the chain */
+#define TARE_MAX_SAMPLES_LINE ((size_t)4 << 20) /* bytes */
+#define TARE_MAX_SAMPLE_CELLS 64                /* the plan's 32, and the harness beside them */
+#define TARE_MAX_CERTIFICATES 128               /* two per cell, and room */
+#define TARE_MAX_MISFITS 20000                  /* lines that don't fit the chain */
 
 /* Allocations that are freed together. `failed` sticks, as in tare_buf. */
 struct tare_memory {
@@ -101,6 +103,7 @@ struct tare_samples {
     size_t cell_count;
     struct tare_job_record *jobs; /* in the file's order */
     size_t job_count;
+    size_t top_index;                             /* the largest of theirs */
     struct tare_certificate_record *certificates; /* in the file's order */
     size_t certificate_count;
     size_t torn_line;
@@ -108,6 +111,12 @@ struct tare_samples {
     size_t misfit_count;
     bool salvaged; /* they were left out */
 };
+
+/* Reads a samples.jsonl whole, after a look at its size and at the length of its lines. Where
+ * `begins` is true its first line must be an experiment's, too: what is something else isn't read.
+ */
+enum tare_status tare_samples_text(struct tare_buf *text, const char *path, bool begins,
+                                   struct tare_err *err);
 
 enum tare_status tare_samples_parse(struct tare_samples *samples, const void *bytes, size_t size,
                                     const char *name, struct tare_err *err);

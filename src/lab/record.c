@@ -82,8 +82,8 @@ static json_t *plan_record(const struct tare_plan *x) {
                      text(x->command), "cells", cells);
 }
 
-/* What each framework takes on the disk, of those that are here. */
-static json_t *environments_record(void) {
+/* What each framework takes on the disk, of those that are here. NULL when nobody can say. */
+static json_t *environments_record(struct tare_err *err) {
     json_t *environments = json_array();
     size_t count_known = 0;
     const struct tare_known_engine *known = tare_known_engines(&count_known);
@@ -93,25 +93,40 @@ static json_t *environments_record(void) {
         for (size_t j = 0; j < i && known[i].environment; j++)
             seen = seen || (known[j].environment &&
                             strcmp(known[j].environment, known[i].environment) == 0);
-        if (known[i].environment && !seen &&
-            tare_environment_find(known[i].environment, &environment, NULL) == TARE_OK)
+        if (!known[i].environment || seen)
+            continue;
+        struct tare_err why = {0};
+        tare_environment_find(known[i].environment, &environment, &why);
+        if (why.status == TARE_OK)
             json_array_append_new(environments, json_pack("{s:s,s:f}", "name", known[i].environment,
                                                           "megabytes", environment.megabytes));
+        else if (why.status != TARE_DATA) { /* that is: it isn't here */
+            *err = why;
+            json_decref(environments);
+            return NULL;
+        }
     }
     return environments;
 }
 
-json_t *tare_record_experiment(const struct tare_campaign *campaign) {
+json_t *tare_record_experiment(const struct tare_campaign *campaign, struct tare_err *err) {
     char created[21];
     const size_t lost = tare_json_lost();
+    struct tare_err why = {0};
+    json_t *environments = environments_record(&why);
     tare_utc_text(created);
     json_t *record =
         json_pack("{s:s,s:s,s:s,s:{s:s,s:s,s:o},s:o,s:o,s:o,s:o}", "record", "experiment", "format",
                   "tare-samples/1", "created", created, "tare", "version", TARE_VERSION, "sha256",
                   tare_provenance_self(), "bytes", count(file_bytes("/proc/self/exe")), "dataset",
                   dataset_record(campaign->dataset), "machine", machine_record(campaign->machine),
-                  "environments", environments_record(), "plan", plan_record(campaign->plan));
-    return tare_json_whole(record, lost);
+                  "environments", environments, "plan", plan_record(campaign->plan));
+    record = tare_json_whole(record, lost);
+    if (!record && why.status == TARE_OK)
+        tare_fail(&why, TARE_MEMORY, "samples.jsonl", NULL, "no memory for a record");
+    if (!record && err)
+        *err = why;
+    return record;
 }
 
 json_t *tare_record_run(size_t run, const char *results_dir) {
@@ -329,8 +344,13 @@ json_t *tare_record_job(const struct tare_job_result *result, const char *result
         set(record, "accuracy",
             json_pack("{s:o,s:o}", "correct", count(result->grade.correct), "total",
                       count(result->grade.total)));
-    if (result->right)
-        set(record, "right", right_record(result));
+    json_t *right = result->right ? right_record(result) : NULL;
+    if (result->right && !right) {
+        json_decref(record);
+        return NULL;
+    }
+    if (right)
+        set(record, "right", right);
     if (result->of)
         add_source(record, result);
     set(record, "program_sha256", text(result->program_sha256));

@@ -37,8 +37,9 @@ struct tare_job_result {
 };
 
 /* The experiment; the files that all engines of a run share; a job; and the last line, without
- * which the file was cut short. New references, or NULL without memory. */
-json_t *tare_record_experiment(const struct tare_campaign *campaign);
+ * which the file was cut short. New references, or NULL: the experiment with *err filled, the
+ * others without memory. */
+json_t *tare_record_experiment(const struct tare_campaign *campaign, struct tare_err *err);
 json_t *tare_record_run(size_t run, const char *results_dir);
 json_t *tare_record_job(const struct tare_job_result *result, const char *results_dir);
 json_t *tare_record_resume(const struct tare_machine *machine); /* a later session begins */

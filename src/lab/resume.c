@@ -10,6 +10,9 @@
 #include "lab/read_samples.h"
 #include "tare/buf.h"
 
+#define MAX_EPOCHS 1000 /* as for the options */
+#define MAX_THREADS 65536
+
 /* ---- the plan ----------------------------------------------------------------------------------
  */
 
@@ -18,8 +21,9 @@ static enum tare_status take_cell(struct tare_plan *x, const struct tare_sample_
     struct tare_cell *to = &x->cells[x->cell_count];
     if (from->track == TARE_TRACK_HARNESS)
         return TARE_OK; /* follows from the others */
-    if (x->cell_count == TARE_MAX_CELLS || strlen(from->engine) >= sizeof to->engine ||
-        strlen(from->variant) >= sizeof to->variant || strlen(from->device) >= sizeof to->device)
+    if (x->cell_count == TARE_MAX_CELLS || from->threads < 1 || from->threads > MAX_THREADS ||
+        strlen(from->engine) >= sizeof to->engine || strlen(from->variant) >= sizeof to->variant ||
+        strlen(from->device) >= sizeof to->device)
         return tare_fail(err, TARE_DATA, where, "measure anew", "has a plan of another tare");
     snprintf(to->engine, sizeof to->engine, "%s", from->engine);
     snprintf(to->variant, sizeof to->variant, "%s", from->variant);
@@ -31,10 +35,19 @@ static enum tare_status take_cell(struct tare_plan *x, const struct tare_sample_
     return TARE_OK;
 }
 
+/* What tare compare would have let nobody plan, tare compare wrote nowhere. */
+static bool is_possible(const struct tare_experiment *e) {
+    return e->plan.epochs >= 1 && e->plan.epochs <= MAX_EPOCHS && e->plan.batch >= 1 &&
+           e->plan.batch <= TARE_MAX_BATCH && e->plan.threads >= 1 &&
+           e->plan.threads <= MAX_THREADS && e->plan.lr > 0 && e->plan.timeout_s > 0;
+}
+
 static enum tare_status take_plan(struct tare_resume *r, const struct tare_samples *samples,
                                   const char *where, struct tare_err *err) {
     const struct tare_experiment *from = &samples->experiment;
     struct tare_plan *x = &r->plan;
+    if (!is_possible(from))
+        return tare_fail(err, TARE_DATA, where, "measure anew", "has a plan that can't be");
     tare_plan_defaults(x);
     x->epochs = from->plan.epochs;
     x->batch = from->plan.batch;

@@ -265,7 +265,9 @@ enum tare_status tare_job_run(struct tare_campaign_state *s, struct tare_job_res
     /* A runtime that isn't here was never asked for by name: what it would have run is shown as not
      * run. */
     bool absent = result->of && result->outcome.state == TARE_STATE_SKIPPED;
-    if (status == TARE_OK && result->outcome.state != TARE_STATE_OK && !absent)
+    /* Of a warm-up nothing is measured, so that nothing of it can be void. */
+    bool discarded = result->run < 0 && result->outcome.state == TARE_STATE_VOID;
+    if (status == TARE_OK && result->outcome.state != TARE_STATE_OK && !absent && !discarded)
         s->campaign->failed_jobs++;
     s->done += status == TARE_OK && strcmp(result->task, "train") == 0;
     if (status == TARE_OK && !record)

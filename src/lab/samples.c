@@ -1,7 +1,6 @@
 /* samples.c: the results folder and its samples.jsonl: append-only, one fsynced line per record,
  * so that a finished measurement survives whatever comes next. Each line holds a checksum that
  * chains it to the one before (provenance.h). */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/listing.h"
 #include "lab/provenance.h"
 #include "lab/record.h"
 #include "tare/buf.h"
@@ -169,13 +169,11 @@ static bool is_temporary(const char *name) {
 
 /* Of files that were being written into the folder itself (tare_file_write). */
 static void remove_temporaries(const char *dir) {
-    DIR *folder = opendir(dir);
-    struct dirent *entry;
-    while (folder && (entry = readdir(folder)))
-        if (is_temporary(entry->d_name))
-            unlinkat(dirfd(folder), entry->d_name, 0);
-    if (folder)
-        closedir(folder);
+    struct tare_listing list = tare_listing_open(dir);
+    for (const char *name; (name = tare_listing_next(&list));)
+        if (is_temporary(name))
+            unlinkat(list.fd, name, 0);
+    tare_listing_close(&list);
 }
 
 enum tare_status tare_samples_mend(bool *cut, const char *results_dir, struct tare_err *err) {
@@ -208,23 +206,15 @@ enum tare_status tare_samples_mend(bool *cut, const char *results_dir, struct ta
 /* ---- the folder --------------------------------------------------------------------------------
  */
 
-static bool is_empty(DIR *folder) {
-    struct dirent *entry;
-    while ((entry = readdir(folder)))
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            return false;
-    return true;
-}
-
 enum tare_status tare_results_open(const char *dir, size_t bytes, struct tare_err *err) {
     enum tare_status status = tare_make_dirs(dir, err);
     if (status != TARE_OK)
         return status;
-    DIR *folder = opendir(dir);
-    if (!folder)
+    struct tare_listing list = tare_listing_open(dir);
+    if (list.fd < 0)
         return tare_fail_errno(err, dir, "choose another with --out", "cannot be opened");
-    bool empty = is_empty(folder);
-    closedir(folder);
+    bool empty = tare_listing_next(&list) == NULL;
+    tare_listing_close(&list);
     if (!empty)
         return tare_fail(err, TARE_USAGE, dir,
                          "a new or an empty folder, or --resume DIR to carry on",

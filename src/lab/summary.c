@@ -342,7 +342,7 @@ static enum tare_status read_file(struct tare_summary *summary, parser *parse, c
                                   struct tare_err *err) {
     *summary = (struct tare_summary){0};
     struct tare_buf text = {0};
-    enum tare_status status = tare_file_read(&text, path, TARE_MAX_SAMPLES_BYTES, err);
+    enum tare_status status = tare_samples_text(&text, path, parse == tare_samples_parse, err);
     if (status == TARE_OK)
         status = summarise(summary, parse, text.data, text.size, path, err);
     tare_buf_free(&text);

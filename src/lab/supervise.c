@@ -310,6 +310,9 @@ static void conclude(struct session *s) {
     int64_t began_ns = o->event_count > 0 ? o->events[0].wall_ns : 0;
     if (began_ns >= o->exec_ns && began_ns <= o->hello_ns)
         o->hello_ns = began_ns;
+    /* It can't have said bye after it had ended; a busy machine may have brought that here late. */
+    if (status.ended && o->bye_ns > o->end_ns)
+        o->bye_ns = o->end_ns;
     o->cpu_ns = status.cpu_ns;
     o->peak_rss_bytes = status.peak_rss_bytes;
     o->leftovers = status.leftovers;
@@ -360,12 +363,16 @@ enum tare_status tare_supervise(struct tare_outcome *outcome, const struct tare_
         status = tare_process_start(&s.process, launch, err);
     if (status == TARE_OK) {
         follow(&s);
+        int error = tare_process_read_error(s.process);
         tare_process_close(s.process);
         conclude(&s);
         tare_make_plain(
             outcome->reason); /* these are shown in many places, and cut to their field */
         tare_make_plain(outcome->fix);
         tare_make_plain(outcome->version);
+        errno = error;
+        if (error != 0)
+            status = tare_fail_errno(err, launch->engine, NULL, "what it says cannot be read");
     }
     if (s.no_memory)
         status = tare_fail(err, TARE_MEMORY, launch->engine, NULL, "no memory for what it says");

@@ -11,8 +11,8 @@
 
 #include "base/json.h"
 #include "lab/provenance.h"
+#include "lab/read_samples.h"
 #include "tare/buf.h"
-#include "tare/summary.h" /* TARE_MAX_SAMPLES_BYTES */
 
 static const char *const finding_names[] = {
 #define X(id, name) name,
@@ -117,8 +117,8 @@ enum tare_status tare_verify_lines(struct tare_verify *verify, const char *text,
 static enum tare_status check_samples(struct state *s, struct tare_err *err) {
     struct tare_buf text = {0};
     char *path = tare_path_join(s->verify->dir, "samples.jsonl");
-    enum tare_status status = path ? tare_file_read(&text, path, TARE_MAX_SAMPLES_BYTES, err)
-                                   : no_memory(err, s->verify->dir);
+    enum tare_status status =
+        path ? tare_samples_text(&text, path, false, err) : no_memory(err, s->verify->dir);
     if (status == TARE_OK && text.size == 0)
         status = tare_fail(err, TARE_DATA, path, "run tare compare again",
                            "the file is empty: there is nothing to verify");

@@ -61,11 +61,13 @@ static void check_csv(const struct tare_buf *csv) {
     MUST(!quoted && fields == 1 && csv->data[csv->size - 1] == '\n');
 }
 
-static void check_reports(const struct tare_summary *summary) {
+/* again_too: the same summary must give the same report; not each time, for it is the slow part. */
+static void check_reports(const struct tare_summary *summary, bool again_too) {
     struct tare_buf text = {0}, again = {0}, coloured = {0}, markdown = {0}, csv = {0};
     struct tare_buf json = {0};
     tare_report_text(&text, summary, NULL);
-    tare_report_text(&again, summary, NULL);
+    if (again_too)
+        tare_report_text(&again, summary, NULL);
     tare_report_text(&coloured, summary,
                      &(struct tare_report_options){.width = 60, .colour = true});
     tare_report_markdown(&markdown, summary);
@@ -76,7 +78,8 @@ static void check_reports(const struct tare_summary *summary) {
     check_text(&markdown, "\n");
     check_text(&csv, "\r\n");
     check_text(&json, "\n");
-    MUST(text.size == again.size && memcmp(text.data, again.data, text.size) == 0);
+    if (again_too)
+        MUST(text.size == again.size && memcmp(text.data, again.data, text.size) == 0);
     check_csv(&csv);
     json_t *parsed = json_loadb(json.data, json.size, JSON_REJECT_DUPLICATES, NULL);
     MUST(json_is_object(parsed));
@@ -98,7 +101,7 @@ static bool check_summary(parser *parse, const uint8_t *bytes, size_t size) {
     struct tare_err err = {0};
     bool misfits = true; /* may be why it is refused */
     if (parse(&summary, bytes, size, "fuzz", &err) == TARE_OK) {
-        check_reports(&summary);
+        check_reports(&summary, size % 8 == 0);
         misfits = summary.misfit_count > 0;
     } else {
         MUST(summary.memory == NULL);

@@ -507,6 +507,11 @@ int64_t tare_process_suspended_ns(const struct tare_process *p) {
     return p->suspended_ns;
 }
 
+int tare_process_read_error(const struct tare_process *p) {
+    (void)p;
+    return 0;
+}
+
 /* Ended by the launcher at once, if that can; else nothing happens until the kill. */
 void tare_process_end(struct tare_process *p) {
     sim_call();

@@ -142,6 +142,7 @@ char *strdup(const char *text) {
     return copy == NULL ? NULL : memcpy(copy, text, size);
 }
 
+char *__strdup(const char *text);
 char *__strdup(const char *text) {
     return strdup(text);
 }

@@ -19,6 +19,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@
 #include "fail_nth.h"
 
 #define INJECT_MAX_CALLS 8
+#define INJECT_ALL "calls" /* no kind of its own: counts for every kind what it would count */
 
 enum inject_action { INJECT_ERROR, INJECT_SHORT };
 
@@ -68,15 +70,21 @@ static const struct inject_kind inject_kinds[] = {
     {"truncate-eio", EIO, .calls = {SYS_ftruncate, SYS_truncate}},
     {"unlink-eio", EIO, .calls = {SYS_unlink, SYS_unlinkat, SYS_rmdir}},
     {"pipe-emfile", EMFILE, .calls = {SYS_pipe, SYS_pipe2}},
+    {"stdout-full", ENOSPC, .calls = {0}},  /* no call: stdout is /dev/full, */
+    {"stdout-closed", EBADF, .calls = {0}}, /* or isn't open at all */
     {"spawn-eagain", EAGAIN, .calls = {SYS_clone, SYS_clone3, SYS_vfork, SYS_fork}},
 };
 /* clang-format on */
+
+#define INJECT_KINDS (sizeof inject_kinds / sizeof inject_kinds[0])
+
+static const struct inject_kind inject_all = {INJECT_ALL, 0, .calls = {0}};
 
 static inline const struct inject_kind *inject_find(const char *name) {
     for (size_t i = 0; i < sizeof inject_kinds / sizeof inject_kinds[0]; i++)
         if (strcmp(inject_kinds[i].name, name) == 0)
             return &inject_kinds[i];
-    return NULL;
+    return strcmp(name, INJECT_ALL) == 0 ? &inject_all : NULL;
 }
 
 struct inject {
@@ -90,20 +98,44 @@ struct inject {
     char label[300]; /* the first that was: "write FILE", "open FILE", … */
 };
 
+static inline int inject_number(int call) {
+    return call == CALL_READ ? SYS_read : call;
+}
+
+static inline bool inject_has(const struct inject_kind *kind, int call) {
+    for (size_t i = 0; i < INJECT_MAX_CALLS && kind->calls[i]; i++)
+        if (inject_number(kind->calls[i]) == call)
+            return true;
+    return false;
+}
+
+/* The calls to be reported: the kind's, or those of all kinds. Returns how many. */
+static inline size_t inject_calls(int *calls, const struct inject_kind *kind) {
+    size_t count = 0;
+    calls[count++] = SYS_fsync; /* the markers */
+    for (size_t k = 0; k < INJECT_KINDS; k++)
+        for (size_t i = 0; i < INJECT_MAX_CALLS && inject_kinds[k].calls[i]; i++) {
+            int call = inject_number(inject_kinds[k].calls[i]);
+            bool wanted = kind == &inject_all || inject_has(kind, call);
+            for (size_t j = 0; j < count; j++)
+                wanted = wanted && calls[j] != call;
+            if (wanted)
+                calls[count++] = call;
+        }
+    return count;
+}
+
 /* In the child, before exec: from now on these calls are reported through `socket`. */
 static inline void inject_arm(const struct inject_kind *kind, int socket) {
-    struct sock_filter code[INJECT_MAX_CALLS + 8];
+    int calls[INJECT_KINDS * INJECT_MAX_CALLS + 1];
+    struct sock_filter code[INJECT_KINDS * INJECT_MAX_CALLS + 8];
     unsigned short at = 0;
-    size_t calls = 0;
+    size_t count = inject_calls(calls, kind);
     code[at++] =
         (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-    while (calls < INJECT_MAX_CALLS && kind->calls[calls])
-        calls++;
-    for (size_t i = 0; i <= calls; i++) {
-        int call = i == calls ? SYS_fsync : kind->calls[i] == CALL_READ ? SYS_read : kind->calls[i];
-        code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)call,
-                                                  (unsigned char)(calls - i + 1), 0);
-    }
+    for (size_t i = 0; i < count; i++)
+        code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)calls[i],
+                                                  (unsigned char)(count - i), 0);
     code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
     code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF);
     struct sock_fprog program = {.len = at, .filter = code};
@@ -230,10 +262,40 @@ static inline void inject_describe(struct inject *x, const struct seccomp_data *
         snprintf(x->label, sizeof x->label, "full %s", path);
 }
 
-/* Whether the call is one of those that are counted. */
-static inline bool inject_counts(const struct inject *x, const struct seccomp_data *call) {
-    if (!x->kind->disk)
-        return call->nr != SYS_fsync || strncmp(x->kind->name, "fsync", 5) == 0;
+/* mkdir of what is there already fails in any case. */
+static inline bool inject_exists(const struct inject *x, uint64_t address) {
+    char path[256], whole[300];
+    struct stat info;
+    inject_text(x, path, sizeof path, address);
+    if (path[0] == '/')
+        snprintf(whole, sizeof whole, "%s", path);
+    else
+        snprintf(whole, sizeof whole, "/proc/%ld/cwd/%s", (long)x->pid, path);
+    return stat(whole, &info) == 0;
+}
+
+/* Closing what was only read says nothing. */
+static inline bool inject_is_written(const struct inject *x, int fd) {
+    struct stat info;
+    int copy = inject_borrow(x, fd);
+    const bool written = copy >= 0 && fstat(copy, &info) == 0 && S_ISREG(info.st_mode) &&
+                         (fcntl(copy, F_GETFL) & O_ACCMODE) != O_RDONLY;
+    if (copy >= 0)
+        close(copy);
+    return written;
+}
+
+/* Whether the kind counts the call. */
+static inline bool inject_counts(const struct inject *x, const struct inject_kind *kind,
+                                 const struct seccomp_data *call) {
+    if (!inject_has(kind, call->nr))
+        return false;
+    if (call->nr == SYS_close)
+        return inject_is_written(x, (int)call->args[0]);
+    if (call->nr == SYS_mkdir && inject_exists(x, call->args[0]))
+        return false;
+    if (!kind->disk)
+        return true;
     char path[256];
     switch (call->nr) {
     case SYS_mkdir:
@@ -253,6 +315,16 @@ static inline bool inject_counts(const struct inject *x, const struct seccomp_da
     }
 }
 
+/* How many kinds count it, where all do; else 1 or 0. */
+static inline long inject_weight(const struct inject *x, const struct seccomp_data *call) {
+    if (x->kind != &inject_all)
+        return inject_counts(x, x->kind, call);
+    long weight = 0;
+    for (size_t k = 0; k < INJECT_KINDS; k++)
+        weight += inject_counts(x, &inject_kinds[k], call);
+    return weight;
+}
+
 /* Answers one report. */
 static inline void inject_answer(struct inject *x) {
     struct seccomp_notif request;
@@ -262,13 +334,15 @@ static inline void inject_answer(struct inject *x) {
         return; /* it was killed meanwhile */
     answer.id = request.id;
     const struct seccomp_data *call = &request.data;
+    long weight = 0;
     const bool marker = call->nr == SYS_fsync && ((int)call->args[0] == FAIL_NTH_BEGIN ||
                                                   (int)call->args[0] == FAIL_NTH_END);
     if ((pid_t)request.pid == x->pid && marker) {
         x->begun = true;
         x->ended = (int)call->args[0] == FAIL_NTH_END;
-    } else if ((pid_t)request.pid == x->pid && x->begun && !x->ended && inject_counts(x, call)) {
-        x->count++;
+    } else if ((pid_t)request.pid == x->pid && x->begun && !x->ended &&
+               (weight = inject_weight(x, call)) > 0) {
+        x->count += weight;
         bool fail = x->fail_at > 0 &&
                     (x->count == x->fail_at || (x->kind->persist && x->count > x->fail_at));
         if (fail && !x->failed)

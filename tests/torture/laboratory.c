@@ -111,7 +111,9 @@ static void make_plan(void) {
     plan.certify = draw("certify", 2) == 0;
     snprintf(plan.command, sizeof plan.command, "tare compare --seed %llu",
              (unsigned long long)sim.seed);
-    struct tare_choice choice = {.twice = draw("twice", 10) == 0};
+    static const char *const tracks[] = {"tutorial", "controlled", "controlled", NULL};
+    struct tare_choice choice = {.twice = draw("twice", 20) == 0,
+                                 .track = tracks[draw("track", 4)]};
     size_t wanted = draw("many cells", 10) == 0 ? 4 : 1 + draw("cells", 2);
     for (size_t i = 0; i < wanted; i++) {
         char what[32];

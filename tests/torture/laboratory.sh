@@ -12,7 +12,7 @@ if [ "$mode" = one ]; then
     build/torture/laboratory "$2" 1 "$scratch/one"
     exit
 fi
-long=100000 seeds=50000
+long=60000 seeds=50000
 [ "$mode" = quick ] || seeds=$long
 processes=$(nproc)
 share=$((seeds / processes))
