@@ -113,6 +113,7 @@ static void be_shell(const char *terminal_name, int out, char **command, const c
     if (tare == 0)
         be_tare(terminal, command, mark);
     setpgid(tare, tare);
+    tcsetpgrp(terminal, tare); /* on both sides: a Ctrl-C must not come before either */
     job = tare;
     sigaction(SIGHUP, &action, NULL);
     struct message m = {.status = (int)tare}; /* the first says who it is */
