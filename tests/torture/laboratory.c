@@ -12,6 +12,7 @@
  *
  * A failure names its seed; `laboratory SEED 1 FOLDER` repeats it. FOLDER is emptied.
  */
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -394,6 +395,8 @@ int main(int argc, char **argv) {
         return 2;
     }
     uint64_t from = strtoull(argv[1], NULL, 10), count = strtoull(argv[2], NULL, 10), good = 0;
+    mallopt(M_MMAP_THRESHOLD, 1 << 30); /* memory that is given back is asked for again at once */
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
     set_up(argv[3]);
     for (uint64_t i = 0; i < count; i++)
         good += try_seed(from + i);
