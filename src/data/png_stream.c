@@ -94,12 +94,17 @@ FILE *tare_png_open(const char *path, struct tare_err *err) {
     if (f != NULL) {
         f->fd = fd;
         f->head_bytes = read_bytes(f, f->head, HEAD_BYTES); /* the signature */
-        stream = fopencookie(f, "rb",
-                             (cookie_io_functions_t){.read = filter_read, .close = filter_close});
+        if (!read_error)
+            stream = fopencookie(
+                f, "rb", (cookie_io_functions_t){.read = filter_read, .close = filter_close});
     }
     if (stream != NULL)
         return stream;
-    tare_fail(err, TARE_MEMORY, path, NULL, "no memory to read it");
+    errno = read_error;
+    if (read_error)
+        tare_fail_errno(err, path, "copy the file anew", "cannot be read");
+    else
+        tare_fail(err, TARE_MEMORY, path, NULL, "no memory to read it");
     close(fd);
     free(f);
     return NULL;
