@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "tare/buf.h"
 #include "tare/version.h"
 #include "tare/words.h"
 
@@ -76,16 +77,10 @@ static struct stream {
 
 static ssize_t write_through(void *context, const char *data, size_t size) {
     struct stream *stream = context;
-    size_t done = 0;
-    while (done < size) {
-        ssize_t put = TEMP_FAILURE_RETRY(write(stream->fd, data + done, size - done));
-        if (put < 0) {
-            stream->error = errno;
-            return 0; /* by fopencookie's rules an error */
-        }
-        done += (size_t)put;
-    }
-    return (ssize_t)size;
+    if (tare_write_full(stream->fd, data, size))
+        return (ssize_t)size;
+    stream->error = errno;
+    return 0; /* by fopencookie's rules an error */
 }
 
 /* A file that is opened must never become stdout: what is printed would end up in it. */

@@ -43,6 +43,8 @@ int tare_file_open(const char *path, struct tare_err *err);
 
 /* Reads up to size bytes, fewer only at the file's end; −1 with errno set. */
 ssize_t tare_read_full(int fd, void *out, size_t size);
+/* Writes all of it; false with errno set. */
+bool tare_write_full(int fd, const void *data, size_t size);
 
 /* Writes size bytes to a temporary file beside path, fsyncs and renames it: path holds either its
  * old content or all of the new. */

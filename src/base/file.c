@@ -79,12 +79,12 @@ enum tare_status tare_file_read(struct tare_buf *buf, const char *path, size_t m
     return status;
 }
 
-static bool write_all(int fd, const char *data, size_t size) {
-    while (size > 0) {
-        ssize_t put = TEMP_FAILURE_RETRY(write(fd, data, size));
+bool tare_write_full(int fd, const void *data, size_t size) {
+    for (const char *at = data; size > 0;) {
+        ssize_t put = TEMP_FAILURE_RETRY(write(fd, at, size));
         if (put < 0)
             return false;
-        data += put;
+        at += put;
         size -= (size_t)put;
     }
     return true;
@@ -122,7 +122,7 @@ enum tare_status tare_file_write(const char *path, const void *data, size_t size
     if (fd < 0)
         status = tare_fail_errno(err, path, hint, "cannot be created");
     else {
-        if (!write_all(fd, data, size) || TEMP_FAILURE_RETRY(fsync(fd)) != 0)
+        if (!tare_write_full(fd, data, size) || TEMP_FAILURE_RETRY(fsync(fd)) != 0)
             status = tare_fail_errno(err, path, hint, "cannot be written");
         if (close(fd) != 0 && status == TARE_OK)
             status = tare_fail_errno(err, path, hint, "cannot be written");

@@ -51,15 +51,7 @@ static enum tare_status write_line(int fd, const char *path, const struct tare_b
     struct stat before;
     if (fstat(fd, &before) != 0)
         return tare_fail_errno(err, path, hint, "cannot be read");
-    bool written = true;
-    for (size_t at = 0; at < line->size && written;) {
-        ssize_t put = write(fd, line->data + at, line->size - at);
-        if (put > 0)
-            at += (size_t)put;
-        else
-            written = put < 0 && errno == EINTR;
-    }
-    if (written && TEMP_FAILURE_RETRY(fsync(fd)) == 0)
+    if (tare_write_full(fd, line->data, line->size) && TEMP_FAILURE_RETRY(fsync(fd)) == 0)
         return TARE_OK;
     int saved = errno;
     if (TEMP_FAILURE_RETRY(ftruncate(fd, before.st_size)) != 0 ||

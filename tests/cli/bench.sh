@@ -24,14 +24,7 @@ t tare bench x.safetensors --batches 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17
 t tare bench x.safetensors --threads 0 | sed 's/1 to [0-9]*/1 to N/'
 t tare bench x.safetensors --data nowhere
 # A set of the user's own, 2 x 2 pixels in two classes, and a net trained on it.
-mkdir mine
-bytes() { i=0; while [ $i -lt "$1" ]; do printf '\000\000\377\377\377\377\000\000'; i=$((i + 1)); done; }
-labels() { i=0; while [ $i -lt "$1" ]; do printf '\000\001'; i=$((i + 1)); done; }
-for part in train:100:'\144' t10k:50:'\062'; do
-    name=${part%%:*}; rest=${part#*:}; pairs=${rest%%:*}; pairs=$((pairs / 2)); count=${rest#*:}
-    { printf "\\000\\000\\010\\003\\000\\000\\000$count\\000\\000\\000\\002\\000\\000\\000\\002"; bytes $pairs; } > mine/$name-images-idx3-ubyte
-    { printf "\\000\\000\\010\\001\\000\\000\\000$count"; labels $pairs; } > mine/$name-labels-idx1-ubyte
-done
+small_data mine
 tare train -o bands.safetensors --data mine --batch 10 --epochs 2 > train.txt 2>&1 || echo "exit $?"
 printf 'x' > broken.safetensors
 t tare bench broken.safetensors --data mine

@@ -3,14 +3,7 @@
 TARE_PYTHON_RUNTIMES=/no/such/python
 TARE_DATA=$PWD/nowhere
 export TARE_PYTHON_RUNTIMES TARE_DATA
-mkdir mine
-bytes() { i=0; while [ $i -lt "$1" ]; do printf '\000\000\377\377\377\377\000\000'; i=$((i + 1)); done; }
-labels() { i=0; while [ $i -lt "$1" ]; do printf '\000\001'; i=$((i + 1)); done; }
-for part in train:100:'\144' t10k:50:'\062'; do
-    name=${part%%:*}; rest=${part#*:}; pairs=${rest%%:*}; pairs=$((pairs / 2)); count=${rest#*:}
-    { printf "\\000\\000\\010\\003\\000\\000\\000$count\\000\\000\\000\\002\\000\\000\\000\\002"; bytes $pairs; } > mine/$name-images-idx3-ubyte
-    { printf "\\000\\000\\010\\001\\000\\000\\000$count"; labels $pairs; } > mine/$name-labels-idx1-ubyte
-done
+small_data mine
 tare train -o bands.safetensors --data mine --batch 10 --epochs 1 --engine native > train.txt 2>&1 || echo "exit $?"
 # A time, and a number of bytes that holds the version's length.
 quiet() { sed -e 's/[0-9]* bytes, written in [0-9.]* ms/N bytes, written in T ms/' -e 's/"bytes":[0-9]*/"bytes":N/' -e 's/"export_s":[0-9.e-]*/"export_s":T/'; }

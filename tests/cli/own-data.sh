@@ -1,13 +1,6 @@
 # A user's own net and data, all the way: compare, report, train, predict. Figures are left out: they
 # are measured.
-mkdir mine
-bytes() { i=0; while [ $i -lt "$1" ]; do printf '\000\000\377\377\377\377\000\000'; i=$((i + 1)); done; }
-labels() { i=0; while [ $i -lt "$1" ]; do printf '\000\001'; i=$((i + 1)); done; }
-for part in train:100:'\144' t10k:50:'\062'; do
-    name=${part%%:*}; rest=${part#*:}; pairs=${rest%%:*}; pairs=$((pairs / 2)); count=${rest#*:}
-    { printf "\\000\\000\\010\\003\\000\\000\\000$count\\000\\000\\000\\002\\000\\000\\000\\002"; bytes $pairs; } > mine/$name-images-idx3-ubyte
-    { printf "\\000\\000\\010\\001\\000\\000\\000$count"; labels $pairs; } > mine/$name-labels-idx1-ubyte
-done
+small_data mine
 tare compare --data mine --engines native --runs 2 --epochs 2 --batch 10 --out first > table.txt 2> messages.txt || echo "exit $?"
 ls first
 wc -l < first/samples.jsonl

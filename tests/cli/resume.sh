@@ -1,13 +1,6 @@
 # A comparison that is cut short, carried on, and asked for again. Figures are left out: they are
 # measured.
-mkdir mine
-bytes() { i=0; while [ $i -lt "$1" ]; do printf '\000\000\377\377\377\377\000\000'; i=$((i + 1)); done; }
-labels() { i=0; while [ $i -lt "$1" ]; do printf '\000\001'; i=$((i + 1)); done; }
-for part in train:100:'\144' t10k:50:'\062'; do
-    name=${part%%:*}; rest=${part#*:}; pairs=${rest%%:*}; pairs=$((pairs / 2)); count=${rest#*:}
-    { printf "\\000\\000\\010\\003\\000\\000\\000$count\\000\\000\\000\\002\\000\\000\\000\\002"; bytes $pairs; } > mine/$name-images-idx3-ubyte
-    { printf "\\000\\000\\010\\001\\000\\000\\000$count"; labels $pairs; } > mine/$name-labels-idx1-ubyte
-done
+small_data mine
 tare compare --data mine --engines native,null --runs 2 --epochs 1 --batch 10 --out whole > whole.txt 2> messages.txt || echo "exit $?"
 work() { jq -c '[.record, .index, .run, .task, .engine, .state]' "$1/samples.jsonl"; }
 cp -r whole cut

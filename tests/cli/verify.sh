@@ -1,12 +1,5 @@
 # tare verify: a results folder as it was written, and with one byte of each kind changed.
-mkdir mine
-bytes() { i=0; while [ $i -lt "$1" ]; do printf '\000\000\377\377\377\377\000\000'; i=$((i + 1)); done; }
-labels() { i=0; while [ $i -lt "$1" ]; do printf '\000\001'; i=$((i + 1)); done; }
-for part in train:100:'\144' t10k:50:'\062'; do
-    name=${part%%:*}; rest=${part#*:}; pairs=${rest%%:*}; pairs=$((pairs / 2)); count=${rest#*:}
-    { printf "\\000\\000\\010\\003\\000\\000\\000$count\\000\\000\\000\\002\\000\\000\\000\\002"; bytes $pairs; } > mine/$name-images-idx3-ubyte
-    { printf "\\000\\000\\010\\001\\000\\000\\000$count"; labels $pairs; } > mine/$name-labels-idx1-ubyte
-done
+small_data mine
 tare compare --data mine --engines null --runs 1 --epochs 1 --batch 10 --out sound > table.txt 2> messages.txt
 verify() { echo "-- $1"; t tare verify "$2"; rm -rf changed; cp -r sound changed; }
 verify "as it was written" sound
