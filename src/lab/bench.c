@@ -329,9 +329,12 @@ static enum tare_status measure(struct tare_bench_row *row, const struct tare_be
     say(bench, row, "latency and throughput");
     if (!ask_for(job, bench, false))
         return tare_fail(err, TARE_USAGE, bench->dir, "a shorter TMPDIR", "the path is too long");
-    remove(job->logits); /* of the engine before */
-    remove(job->latencies);
-    enum tare_status status = launch(&row->outcome, row, bench, job, err);
+    /* What the engine before left must not be taken for this one's. */
+    enum tare_status status = tare_remove_tree(job->logits, err);
+    if (status == TARE_OK)
+        status = tare_remove_tree(job->latencies, err);
+    if (status == TARE_OK)
+        status = launch(&row->outcome, row, bench, job, err);
     if (status != TARE_OK || !is_measured(row))
         return status;
     take_grade(row, bench, job->logits);

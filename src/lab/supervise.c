@@ -350,7 +350,10 @@ enum tare_status tare_supervise(struct tare_outcome *outcome, const struct tare_
     s.line = malloc(TARE_MAX_LINE_BYTES + 1);
     if (!s.line)
         status = tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory to listen to an engine");
-    unlink(launch->log_path); /* an earlier engine may have put a link there: it is not followed */
+    /* An earlier engine may have put a link there: it is not followed. */
+    if (status == TARE_OK && unlink(launch->log_path) != 0 && errno != ENOENT)
+        status = tare_fail_errno(err, launch->log_path, "remove it by hand",
+                                 "the log of an earlier engine cannot be removed");
     if (status == TARE_OK)
         s.log_fd = (int)TEMP_FAILURE_RETRY(
             open(launch->log_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));

@@ -1,0 +1,124 @@
+/* kernel.h: the arithmetic of dense nets in float32, once per instruction set.
+ *
+ *     const struct tare_kernels *k = tare_kernels_best();         // or tare_kernels_find("avx2")
+ *     k->forward(y, x, w, …);
+ *
+ * reference.c is plain C and says what each kernel computes; avx2.c and avx512.c are panel.inc.h
+ * compiled for their vectors, and are tested against it (tests/test_kernel.c). Every sum is taken
+ * in one fixed order, whatever the caller splits among threads: see "order" at each kernel.
+ *
+ * Panels. Weights and activations lie in panels of `width` = vectors · lanes columns (vectors 1 or 2), so
+ * that whatever a kernel walks through is contiguous, and no column count has a tail:
+ *     activations  x: (panels, batch, width)      weights  w: (panels, n_in, width)
+ * Rows are padded to TARE_ROWS, columns to a panel; padding is zero and stays zero.
+ */
+#ifndef TARE_KERNEL_KERNEL_H
+#define TARE_KERNEL_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tare/train.h"
+
+#define TARE_ROWS 8        /* samples or weight rows that a kernel takes at a time */
+#define TARE_GROUP 4       /* inputs that are zero, or not, together */
+#define TARE_MAX_PANEL 32  /* floats of the widest panel */
+#define TARE_LINE_BYTES 64 /* alignment of everything here */
+
+/* An optimiser's constants at one step; see tare_update_at. */
+struct tare_update {
+    enum tare_optimizer_kind kind;
+    float lr, momentum;
+    /* Kingma & Ba 2015, end of section 2: with a = lr·√(1 − β₂ᵗ)/(1 − β₁ᵗ) and ê = ε·√(1 − β₂ᵗ),
+     * Algorithm 1's p −= lr·m̂/(√v̂ + ε) is p −= a·m/(√v + ê). */
+    float beta1, rest1, beta2, rest2, rate, epsilon;
+};
+
+/* Parameters with an optimiser's memory: three blocks of the same layout. */
+struct tare_state {
+    float *p, *m, *v;
+};
+
+/* A batch's non-zero inputs, by group of TARE_GROUP neighbouring ones. Group g has count[g] entries,
+ * in ascending order of sample, at g·batch: sample row[e], values (4). */
+struct tare_lists {
+    size_t batch;      /* padded: room for as many entries per group */
+    uint32_t *count;   /* (groups) */
+    uint32_t *row;     /* (groups, batch) */
+    float *value;      /* (groups, batch, TARE_GROUP) */
+};
+
+/* One panel of a sparse first layer, there and back: for each group of inputs the gradient of its
+ * rows of w from `back` and dy, the update, and at once what the new rows add to y for `next`. */
+struct tare_sparse_pass {
+    size_t groups;
+    int vectors;
+    struct tare_state w;           /* (groups · 4, width) of this panel */
+    uint8_t *seen;                 /* (groups): a gradient has been here; before, all of m and v is 0 */
+    const struct tare_lists *back; /* NULL: no update */
+    const float *dy;               /* (batch, width) */
+    const struct tare_update *update;
+    const struct tare_lists *next; /* NULL: no forward */
+    float *y;                      /* (batch, width), added to */
+    const uint8_t *const *soon;    /* images that will be read soon, or NULL */
+    size_t soon_count, soon_bytes;
+};
+
+struct tare_kernels {
+    const char *name;
+    int lanes; /* floats in a vector */
+    bool (*available)(void);
+
+    /* From images: (count) pointers to n_in bytes, x = byte / 255.0f. lists: groups first … end−1 of
+     * ⌈n_in / 4⌉; dense: x: (panels, batch, width), all of samples first … end−1. */
+    void (*gather_lists)(struct tare_lists *lists, const uint8_t *const *images, size_t count,
+                         size_t n_in, size_t first, size_t end);
+    void (*gather_dense)(float *x, const uint8_t *const *images, size_t count, size_t n_in,
+                         size_t batch, size_t width, size_t first, size_t end);
+
+    /* order: y's start, then entries by group, inputs inside a group ascending */
+    void (*sparse_pass)(const struct tare_sparse_pass *pass);
+
+    /* y: (batch, width) += x·w, for samples first … end−1 (multiples of TARE_ROWS). x: panels of
+     * x_width, batch rows each; w: (n_in, width). order: y's start, then inputs ascending */
+    void (*forward)(float *y, const float *x, const float *w, size_t n_in, size_t x_width,
+                    size_t batch, int vectors, size_t first, size_t end);
+
+    /* Gradient of rows first … end−1 of w and their update: g[i] = Σ_b x[b][i]·dy[b]. x: one panel
+     * of x_width; rows count inside it. order: samples ascending from 0 */
+    void (*weight_update)(const struct tare_state *w, const float *x, const float *dy, size_t batch,
+                          size_t x_width, int vectors, const struct tare_update *update,
+                          size_t first, size_t end);
+
+    /* The same for a bias: g = Σ_b dy[b]; all pointers at one panel. */
+    void (*bias_update)(const struct tare_state *b, const float *dy, size_t batch, int vectors,
+                        const struct tare_update *update);
+
+    /* y: (rows, width) = bias: (width) in each row */
+    void (*spread_bias)(float *y, const float *bias, size_t rows, int vectors);
+    /* y = max(y, 0), NaN stays; and dy = 0 where y ≤ 0. n: multiple of 16 */
+    void (*relu)(float *y, size_t n);
+    void (*relu_back)(float *dy, const float *y, size_t n);
+
+    /* Softmax and loss of samples first … end−1. z: (panels, batch, width) logits, replaced by the
+     * gradient of the mean loss: (softmax − (k == label)) / count; 0 in rows from count on and in
+     * padding. loss: (batch), of each sample, nats. */
+    void (*softmax_loss)(float *loss, float *z, const int32_t *labels, size_t count, size_t n_out,
+                         size_t batch, size_t width, size_t first, size_t end);
+};
+
+/* Transposes rows first … first + x_width − 1 of w: (panels, n_in, width) into t: (n_out, x_width): what
+ * the gradient of a layer's inputs is a `forward` with. */
+void tare_transpose_panel(float *t, const float *w, size_t n_in, size_t n_out, size_t width,
+                          size_t first, size_t x_width);
+
+/* The fastest this machine can run; by name (NULL: there is none of that name, or not here). */
+const struct tare_kernels *tare_kernels_best(void);
+const struct tare_kernels *tare_kernels_find(const char *name);
+/* Of all that were built, in ascending order of speed; NULL behind the last. */
+const struct tare_kernels *tare_kernels_at(size_t i);
+
+extern const struct tare_kernels tare_kernels_reference, tare_kernels_avx2, tare_kernels_avx512;
+
+#endif
