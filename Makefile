@@ -39,7 +39,8 @@ LDLIBS = -Wl,--as-needed $(PKG_LIBS) -lm
 
 # ---- what there is to build -------------------------------------------------------------------
 SRCS := $(wildcard src/*/*.c)
-TYPED := $(wildcard src/net/op_*.c) $(filter-out src/engine/optimizer.c,$(filter src/engine/%,$(SRCS)))
+TYPED := $(wildcard src/net/op_*.c) \
+         $(filter-out src/engine/optimizer.c src/engine/native_%,$(filter src/engine/%,$(SRCS)))
 PLAIN := $(filter-out $(TYPED),$(SRCS))
 LIB_OBJS := $(PLAIN:%.c=$(BUILD)/obj/%.o) $(TYPED:%.c=$(BUILD)/obj/%.f32.o) $(TYPED:%.c=$(BUILD)/obj/%.f64.o)
 LIB := $(BUILD)/libtare.a
@@ -87,6 +88,15 @@ $(BUILD)/obj/%.f64.o: %.c
 # The reference's inner loops are plain C that the compiler may vectorise; -O3 asks it to. Without
 # -fno-math-errno a square root is a call; it changes no result.
 $(TYPED:%.c=$(BUILD)/obj/%.f32.o) $(TYPED:%.c=$(BUILD)/obj/%.f64.o): CFLAGS += -O3 -fno-math-errno
+
+# Each of these is called only where the processor has its instructions (src/kernel/dispatch.c). On another
+# architecture they aren't built.
+ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
+$(BUILD)/obj/src/kernel/avx2.o: CFLAGS += -mavx2 -mfma -mbmi2 -mpopcnt
+$(BUILD)/obj/src/kernel/avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512dq -mavx512vl -mpopcnt
+else
+LIB_OBJS := $(filter-out %/avx2.o %/avx512.o,$(LIB_OBJS))
+endif
 
 $(LIB): $(LIB_OBJS)
 	@rm -f $@

@@ -7,8 +7,8 @@
  * compiled for their vectors, and are tested against it (tests/test_kernel.c). Every sum is taken
  * in one fixed order, whatever the caller splits among threads: see "order" at each kernel.
  *
- * Panels. Weights and activations lie in panels of `width` = vectors · lanes columns (vectors 1 or 2), so
- * that whatever a kernel walks through is contiguous, and no column count has a tail:
+ * Panels. Weights and activations lie in panels of `width` = vectors · lanes columns (vectors 1 or
+ * 2), so that whatever a kernel walks through is contiguous, and no column count has a tail:
  *     activations  x: (panels, batch, width)      weights  w: (panels, n_in, width)
  * Rows are padded to TARE_ROWS, columns to a panel; padding is zero and stays zero.
  */
@@ -40,13 +40,13 @@ struct tare_state {
     float *p, *m, *v;
 };
 
-/* A batch's non-zero inputs, by group of TARE_GROUP neighbouring ones. Group g has count[g] entries,
- * in ascending order of sample, at g·batch: sample row[e], values (4). */
+/* A batch's non-zero inputs, by group of TARE_GROUP neighbouring ones. Group g has count[g]
+ * entries, in ascending order of sample, at g·batch: sample row[e], values (4). */
 struct tare_lists {
-    size_t batch;      /* padded: room for as many entries per group */
-    uint32_t *count;   /* (groups) */
-    uint32_t *row;     /* (groups, batch) */
-    float *value;      /* (groups, batch, TARE_GROUP) */
+    size_t batch;    /* padded: room for as many entries per group */
+    uint32_t *count; /* (groups) */
+    uint32_t *row;   /* (groups, batch) */
+    float *value;    /* (groups, batch, TARE_GROUP) */
 };
 
 /* One panel of a sparse first layer, there and back: for each group of inputs the gradient of its
@@ -54,14 +54,14 @@ struct tare_lists {
 struct tare_sparse_pass {
     size_t groups;
     int vectors;
-    struct tare_state w;           /* (groups · 4, width) of this panel */
-    uint8_t *seen;                 /* (groups): a gradient has been here; before, all of m and v is 0 */
-    const struct tare_lists *back; /* NULL: no update */
-    const float *dy;               /* (batch, width) */
-    const struct tare_update *update;
-    const struct tare_lists *next; /* NULL: no forward */
-    float *y;                      /* (batch, width), added to */
-    const uint8_t *const *soon;    /* images that will be read soon, or NULL */
+    struct tare_state w; /* (groups · 4, width) of this panel */
+    uint8_t *seen;       /* (groups): a gradient has been here; before, all of m and v is 0 */
+    const struct tare_lists *back;    /* NULL: no update */
+    const float *dy;                  /* (batch, width) */
+    const struct tare_update *update; /* not NULL */
+    const struct tare_lists *next;    /* NULL: no forward */
+    float *y;                         /* (batch, width), added to */
+    const uint8_t *const *soon;       /* images that will be read soon, or NULL */
     size_t soon_count, soon_bytes;
 };
 
@@ -70,8 +70,8 @@ struct tare_kernels {
     int lanes; /* floats in a vector */
     bool (*available)(void);
 
-    /* From images: (count) pointers to n_in bytes, x = byte / 255.0f. lists: groups first … end−1 of
-     * ⌈n_in / 4⌉; dense: x: (panels, batch, width), all of samples first … end−1. */
+    /* From images: (count) pointers to n_in bytes, x = byte / 255.0f. lists: groups first … end−1
+     * of ⌈n_in / 4⌉; dense: x: (panels, batch, width), all of samples first … end−1. */
     void (*gather_lists)(struct tare_lists *lists, const uint8_t *const *images, size_t count,
                          size_t n_in, size_t first, size_t end);
     void (*gather_dense)(float *x, const uint8_t *const *images, size_t count, size_t n_in,
@@ -101,17 +101,24 @@ struct tare_kernels {
     void (*relu)(float *y, size_t n);
     void (*relu_back)(float *dy, const float *y, size_t n);
 
-    /* Softmax and loss of samples first … end−1. z: (panels, batch, width) logits, replaced by the
-     * gradient of the mean loss: (softmax − (k == label)) / count; 0 in rows from count on and in
+    /* Softmax and loss of samples first … end−1. z: (panels, batch, width) logits; dz: the gradient
+     * of the mean loss by them: (softmax − (k == label)) / count; 0 in rows from count on and in
      * padding. loss: (batch), of each sample, nats. */
-    void (*softmax_loss)(float *loss, float *z, const int32_t *labels, size_t count, size_t n_out,
-                         size_t batch, size_t width, size_t first, size_t end);
+    void (*softmax_loss)(float *loss, float *dz, const float *z, const int32_t *labels,
+                         size_t count, size_t n_out, size_t batch, size_t width, size_t first,
+                         size_t end);
 };
 
-/* Transposes rows first … first + x_width − 1 of w: (panels, n_in, width) into t: (n_out, x_width): what
- * the gradient of a layer's inputs is a `forward` with. */
+/* Transposes rows first … first + x_width − 1 of w: (panels, n_in, width) into t: (n_out, x_width):
+ * what the gradient of a layer's inputs is a `forward` with. */
 void tare_transpose_panel(float *t, const float *w, size_t n_in, size_t n_out, size_t width,
                           size_t first, size_t x_width);
+
+/* In the calling thread, from now on: numbers below 2⁻¹²⁶ are 0. Moments without a gradient decay
+ * into them within a thousand steps, and a processor takes a hundred cycles for each. Returns what
+ * to give to tare_denormals_restore. */
+unsigned tare_denormals_flush(void);
+void tare_denormals_restore(unsigned before);
 
 /* The fastest this machine can run; by name (NULL: there is none of that name, or not here). */
 const struct tare_kernels *tare_kernels_best(void);

@@ -1,0 +1,71 @@
+/* native.h: tare's own engine at the machine's limit: float32, vectors, threads; the same
+ * mathematics as the plain reference in tare/train.h, against which it is tested.
+ *
+ *     struct tare_native *native;
+ *     struct tare_native_setup setup = {&net, adam, 32, 2, NULL, {bytes, labels, n}};
+ *     tare_native_create(&native, &setup, &err);
+ *     tare_native_set_params(native, params);
+ *     tare_native_run(native, losses, order, steps, &err);         // order: (steps, 32)
+ *     tare_native_params(params, native);
+ *     tare_native_free(native);
+ *
+ * On one set of kernels the same inputs give the same bits, whatever the number of threads and
+ * however a run is cut into calls. How it works: ARCHITECTURE.md, "The native engine".
+ */
+#ifndef TARE_NATIVE_H
+#define TARE_NATIVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tare/err.h"
+#include "tare/net.h"
+#include "tare/train.h"
+
+struct tare_bytes {        /* what engines are given: x = byte / 255.0f */
+    const uint8_t *images; /* (n, n_in) */
+    const int32_t *labels; /* (n), each 0 … n_out−1 */
+    size_t n;
+};
+
+struct tare_native_setup {
+    const struct tare_net *net;
+    struct tare_optimizer optimizer; /* constants: TARE_CONSTANTS_EXACT */
+    size_t batch;                    /* 1 … TARE_MAX_BATCH */
+    int threads;                     /* 1 … 1024 */
+    const char *kernels;             /* "reference", "avx2", "avx512"; NULL: the fastest here */
+    struct tare_bytes examples;      /* must outlive the trainer; n > 0 */
+};
+
+struct tare_native;
+
+/* Whether the net is one this engine trains: dense layers, each with or without a relu behind it.
+ */
+bool tare_native_can_train(const struct tare_net *net);
+
+/* An optimiser at step 0, parameters all zero. *native is NULL after a failure. TARE_USAGE: a net,
+ * batch or constant out of range, kernels this machine hasn't; TARE_DATA: a label out of range. */
+enum tare_status tare_native_create(struct tare_native **native,
+                                    const struct tare_native_setup *setup, struct tare_err *err);
+void tare_native_free(struct tare_native *native); /* NULL is fine */
+
+/* net.param_count floats in and out. Setting them leaves the optimiser as it is. */
+void tare_native_set_params(struct tare_native *native, const float *params);
+void tare_native_params(float *params, const struct tare_native *native);
+
+/* Trains `steps` steps; losses[s]: the mean over the batch before its update, nats; NaN when the
+ * run diverged. TARE_DATA: an index out of range; nothing is done then. */
+enum tare_status tare_native_run(struct tare_native *native, float *losses, const int32_t *order,
+                                 size_t steps, struct tare_err *err);
+
+/* How it was set up. density: the part of groups of four neighbouring inputs that aren't all zero,
+ * measured on up to 1,000 examples; sparse: the first layer skips those that are. */
+struct tare_native_facts {
+    const char *kernels;
+    double density;
+    bool sparse;
+};
+struct tare_native_facts tare_native_facts(const struct tare_native *native);
+
+#endif

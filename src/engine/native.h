@@ -1,0 +1,61 @@
+/* native.h: the native trainer as its files know it: native_create.c lays it out, native_step.c is
+ * a training step, native_update.c an optimiser's constants at one step. The arithmetic is in
+ * src/kernel. */
+#ifndef TARE_ENGINE_NATIVE_H
+#define TARE_ENGINE_NATIVE_H
+
+#include "base/team.h"
+#include "kernel/kernel.h"
+#include "tare/native.h"
+
+/* A dense layer, in panels (kernel/kernel.h). What is a row of w is a column of the activations
+ * before it. */
+struct native_layer {
+    size_t n_in, n_out, offset; /* offset: of its weight in the net's block */
+    bool relu;
+    int vectors;
+    size_t width, panels; /* of its output: panels · width ≥ n_out */
+    size_t x_width, rows; /* panels of its input are so wide; rows of w: a multiple of that */
+    struct tare_state w;  /* (panels, rows, width) */
+    struct tare_state b;  /* (panels, width) */
+    float *y, *dy;        /* (panels, batch, width) */
+};
+
+/* A batch's inputs: lists of what isn't zero, or all of it. */
+struct native_inputs {
+    struct tare_lists lists;
+    float *x; /* (panels, batch, x_width) */
+};
+
+struct native_scratch {     /* a thread's own */
+    const uint8_t **images; /* (batch): of the step that is prepared */
+    float *transposed;      /* of the widest layer: (n_out, TARE_MAX_PANEL) */
+};
+
+struct tare_native {
+    struct tare_net net;
+    struct tare_optimizer optimizer;
+    const struct tare_kernels *kernels;
+    struct tare_bytes examples;
+    size_t batch, padded; /* samples of a step; as rows */
+    uint64_t steps_done;
+    bool sparse;
+    double density;
+    size_t groups; /* of inputs */
+    uint8_t *seen; /* (panels of the first layer, groups) */
+    int layer_count;
+    struct native_layer layers[TARE_MAX_LAYERS];
+    struct native_inputs inputs[2]; /* of this step and of the one before or after it, in turn */
+    int32_t *labels;                /* (padded) */
+    float *sample_losses;           /* (padded) */
+    struct tare_team *team;
+    struct native_scratch *scratch; /* (threads) */
+    void **blocks;                  /* everything that was allocated */
+    size_t block_count;
+};
+
+/* At step t ≥ 1, in double and rounded once. */
+void native_update_at(struct tare_update *update, const struct tare_optimizer *optimizer,
+                      uint64_t t);
+
+#endif

@@ -1,0 +1,20 @@
+/* native_update.c: what an optimiser's update is at one step; the formulas are kernel.h's. */
+#include <math.h>
+
+#include "engine/native.h"
+
+void native_update_at(struct tare_update *update, const struct tare_optimizer *optimizer,
+                      uint64_t t) {
+    const struct tare_optimizer *o = optimizer;
+    *update =
+        (struct tare_update){.kind = o->kind, .lr = (float)o->lr, .momentum = (float)o->momentum};
+    if (o->kind != TARE_OPTIMIZER_ADAM)
+        return;
+    double bias1 = 1 - pow(o->beta1, (double)t), root2 = sqrt(1 - pow(o->beta2, (double)t));
+    update->beta1 = (float)o->beta1;
+    update->rest1 = (float)(1 - o->beta1);
+    update->beta2 = (float)o->beta2;
+    update->rest2 = (float)(1 - o->beta2);
+    update->rate = (float)(o->lr * root2 / bias1);
+    update->epsilon = (float)(o->epsilon * root2);
+}

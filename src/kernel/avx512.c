@@ -1,0 +1,107 @@
+/* avx512.c: the kernels for AVX-512 (F, BW, DQ, VL: every such processor but Knights Landing),
+ * compiled with those flags and called only where the processor has them. */
+#include <immintrin.h>
+
+#include "kernel/kernel.h"
+
+#define LANES 16
+#define NAMED(name) name##_avx512
+typedef __m512 V;
+typedef __m512i I;
+
+#define v_zero() _mm512_setzero_ps()
+#define v_one(x) _mm512_set1_ps(x)
+#define v_load(p) _mm512_load_ps(p)
+#define v_store(p, x) _mm512_store_ps(p, x)
+#define v_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define v_fnma(a, b, c) _mm512_fnmadd_ps(a, b, c)
+#define v_max(a, b) _mm512_max_ps(a, b)
+#define v_positive(y, d)                                                                           \
+    _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_GT_OQ), d)
+#define v_lanes_sum(x) _mm512_reduce_add_ps(x)
+#define v_lanes_max(x) _mm512_reduce_max_ps(x)
+#define v_round(x) _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
+#define v_power2(x) _mm512_scalef_ps(_mm512_set1_ps(1.0F), x)
+#define v_exponent(x) _mm512_getexp_ps(x)
+#define v_mantissa(x) _mm512_getmant_ps(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero)
+#define i_zero() _mm512_setzero_si512()
+
+static inline V v_keep(V x, size_t n, V other) {
+    return n >= LANES ? x : _mm512_mask_mov_ps(other, (__mmask16)((1U << n) - 1), x);
+}
+
+/* The processor's approximations have 14 bits; one step of Newton's method makes that 27. √v is
+ * v·(1/√v), and the smallest normal number stands in for a v of 0. */
+static inline V v_step(V m, V v, V epsilon) {
+    V r = _mm512_rsqrt14_ps(_mm512_max_ps(v, _mm512_set1_ps(0x1p-126F)));
+    V root = v * r; /* √v·(1 + δ); then √v ≈ root + ½·r·(v − root²) */
+    root = v_fma(_mm512_set1_ps(0.5F) * r, v_fnma(root, root, v), root);
+    V d = root + epsilon;
+    V q = _mm512_rcp14_ps(d);
+    q = v_fma(q, v_fnma(d, q, _mm512_set1_ps(1.0F)), q);
+    return m * q;
+}
+
+static inline I i_load(const uint8_t *p, size_t bytes) {
+    return bytes >= 64 ? _mm512_loadu_si512(p)
+                       : _mm512_maskz_loadu_epi8(((__mmask64)1 << bytes) - 1, p);
+}
+
+/* Pairs, then fours, then quarters of a vector change places. */
+static inline void i_transpose(I x[LANES]) {
+    I t[LANES];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i += 4) {
+        x[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        x[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        x[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        x[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < 4; i++) {
+        t[i] = _mm512_shuffle_i32x4(x[i], x[i + 4], 0x88);
+        t[i + 4] = _mm512_shuffle_i32x4(x[i], x[i + 4], 0xdd);
+        t[i + 8] = _mm512_shuffle_i32x4(x[i + 8], x[i + 12], 0x88);
+        t[i + 12] = _mm512_shuffle_i32x4(x[i + 8], x[i + 12], 0xdd);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < 4; i++) {
+        x[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
+        x[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
+        x[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
+        x[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd);
+    }
+}
+
+static inline uint32_t i_pack(int32_t *to, uint32_t *rows, I x, int32_t first) {
+    const I number = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    __mmask16 mask = _mm512_test_epi32_mask(x, x);
+    _mm512_storeu_si512(to, _mm512_maskz_compress_epi32(mask, x));
+    _mm512_storeu_si512(rows, _mm512_maskz_compress_epi32(
+                                  mask, _mm512_add_epi32(number, _mm512_set1_epi32(first))));
+    return (uint32_t)__builtin_popcount(mask);
+}
+
+/* byte / 255.0f, correctly rounded: the quotient by the reciprocal, then what is left over. */
+static inline V v_bytes(const uint8_t *p) {
+    V x =
+        _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
+    V q = x * _mm512_set1_ps(1.0F / 255);
+    return v_fma(v_fnma(q, _mm512_set1_ps(255.0F), x), _mm512_set1_ps(1.0F / 255), q);
+}
+
+#include "kernel/panel.inc.h"
+
+static bool available(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+#define KERNELS tare_kernels_avx512
+#define KERNELS_NAME "avx512"
+#include "kernel/table.inc.h"

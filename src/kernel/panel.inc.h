@@ -1,0 +1,413 @@
+/* panel.inc.h: the kernels of kernel.h for one instruction set, included by avx2.c and avx512.c
+ * after they have said what a vector is:
+ *
+ *     LANES, V, I                      floats in a vector; a vector of float, of int32
+ *     v_zero v_one(x) v_load v_store   from and to memory that is aligned to a vector
+ *     v_fma(a, b, c)  v_fnma(a, b, c)  a·b + c, c − a·b, rounded once
+ *     v_max v_positive(y, d)           the larger, b where either is NaN; d where y > 0, else 0
+ *     v_keep(x, n, other)              the first n lanes of x, other in the rest
+ *     v_lanes_sum v_lanes_max          over all lanes, as a float, always in the same order
+ *     v_step(m, v, ê)                  m / (√v + ê); 0 where m is 0
+ *     v_round v_power2(x)              to the nearest integer; 2ˣ of an integral x of −126 … 127
+ *     v_exponent v_mantissa            x = mantissa · 2^exponent, 1 ≤ mantissa < 2, for normal x >
+ * 0 i_load(p, bytes)                 LANES · 4 bytes, 0 from `bytes` on i_transpose(I[LANES]) of
+ * LANES by LANES int32 i_pack(to, rows, x, first)       lanes of x that aren't 0 to `to`, first +
+ * their numbers to `rows`; up to LANES words are written; returns how many count v_bytes(p) LANES
+ * bytes as floats
+ *
+ * Loops over vectors and rows of a tile have constant bounds and are unrolled whole, so that a tile
+ * stays in registers; N, the vectors of a panel, is a constant by the time a function is compiled.
+ */
+#include <math.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+
+/* ---- updates -----------------------------------------------------------------------------------
+ */
+
+/* A tare_update in registers. */
+struct NAMED(constants) {
+    V lr, momentum, beta1, rest1, beta2, rest2, rate, epsilon;
+};
+
+INLINE struct NAMED(constants) constants_of(const struct tare_update *u) {
+    return (struct NAMED(constants)){v_one(u->lr),    v_one(u->momentum), v_one(u->beta1),
+                                     v_one(u->rest1), v_one(u->beta2),    v_one(u->rest2),
+                                     v_one(u->rate),  v_one(u->epsilon)};
+}
+
+/* One vector of parameters at w.p + at; returns what they have become. */
+INLINE V update_one(const struct tare_state w, size_t at, V g, const struct NAMED(constants) c,
+                    const enum tare_optimizer_kind kind) {
+    V p = v_load(w.p + at);
+    if (kind == TARE_OPTIMIZER_ADAM) {
+        V m = v_fma(c.beta1, v_load(w.m + at), c.rest1 * g);
+        V v = v_fma(c.beta2, v_load(w.v + at), c.rest2 * g * g);
+        v_store(w.m + at, m);
+        v_store(w.v + at, v);
+        p = v_fnma(c.rate, v_step(m, v, c.epsilon), p);
+    } else if (kind == TARE_OPTIMIZER_MOMENTUM) {
+        V v = v_fma(c.momentum, v_load(w.v + at), g);
+        v_store(w.v + at, v);
+        p = v_fnma(c.lr, v, p);
+    } else
+        p = v_fnma(c.lr, g, p);
+    v_store(w.p + at, p);
+    return p;
+}
+
+/* A switch over the optimisers around a call whose last argument is a constant then. */
+#define FOR_KIND(kind, call, ...)                                                                  \
+    switch (kind) {                                                                                \
+    case TARE_OPTIMIZER_SGD:                                                                       \
+        call(__VA_ARGS__, TARE_OPTIMIZER_SGD);                                                     \
+        break;                                                                                     \
+    case TARE_OPTIMIZER_MOMENTUM:                                                                  \
+        call(__VA_ARGS__, TARE_OPTIMIZER_MOMENTUM);                                                \
+        break;                                                                                     \
+    case TARE_OPTIMIZER_ADAM:                                                                      \
+        call(__VA_ARGS__, TARE_OPTIMIZER_ADAM);                                                    \
+        break;                                                                                     \
+    }
+
+/* ---- the sparse first layer --------------------------------------------------------------------
+ */
+
+static void NAMED(gather_lists)(struct tare_lists *lists, const uint8_t *const *images,
+                                size_t count, size_t n_in, size_t first, size_t end) {
+    size_t room = lists->batch;
+    for (size_t block = first; block < end; block += LANES) {
+        size_t groups = end - block < LANES ? end - block : LANES, start = block * TARE_GROUP;
+        size_t bytes = n_in - start < LANES * 4 ? n_in - start : LANES * 4;
+        memset(lists->count + block, 0, groups * sizeof *lists->count);
+        for (size_t b = 0; b < count; b += LANES) {
+            I word[LANES];
+            for (size_t i = 0; i < LANES; i++)
+                word[i] = b + i < count ? i_load(images[b + i] + start, bytes) : i_zero();
+            i_transpose(word);
+            for (size_t g = 0; g < groups; g++) {
+                size_t at = (block + g) * room + lists->count[block + g];
+                /* The words wait where their values will be; values are written from the last on.
+                 */
+                lists->count[block + g] +=
+                    i_pack((int32_t *)lists->value + at * TARE_GROUP - lists->count[block + g] * 3,
+                           lists->row + at, word[g], (int32_t)b);
+            }
+        }
+        for (size_t g = block; g < block + groups; g++) {
+            float *value = lists->value + g * room * TARE_GROUP;
+            size_t left = (lists->count[g] * TARE_GROUP + LANES - 1) / LANES;
+            while (left-- > 0)
+                v_store(value + left * LANES, v_bytes((const uint8_t *)value + left * LANES));
+        }
+    }
+}
+
+/* acc: gradient of a group's rows; entries in order. */
+INLINE void group_gradient(V acc[TARE_GROUP][2], const struct tare_lists *lists, size_t g,
+                           const float *dy, const int N) {
+    const uint32_t *row = lists->row + g * lists->batch, *end = row + lists->count[g];
+    const float *x = lists->value + g * lists->batch * TARE_GROUP;
+    UNROLL for (int i = 0; i < TARE_GROUP; i++) UNROLL for (int n = 0; n < N; n++) acc[i][n] =
+        v_zero();
+    for (; row < end; row++, x += TARE_GROUP) {
+        const float *d = dy + (size_t)*row * (size_t)(N * LANES);
+        V d0 = v_load(d), d1 = N > 1 ? v_load(d + LANES) : d0;
+        UNROLL for (int i = 0; i < TARE_GROUP; i++) {
+            V xi = v_one(x[i]);
+            acc[i][0] = v_fma(xi, d0, acc[i][0]);
+            if (N > 1)
+                acc[i][1] = v_fma(xi, d1, acc[i][1]);
+        }
+    }
+}
+
+/* y of each entry's sample += x·w, the group's inputs in order. */
+INLINE void group_forward(float *y, const struct tare_lists *lists, size_t g, V w[TARE_GROUP][2],
+                          const int N) {
+    const uint32_t *row = lists->row + g * lists->batch, *end = row + lists->count[g];
+    const float *x = lists->value + g * lists->batch * TARE_GROUP;
+    for (; row < end; row++, x += TARE_GROUP) {
+        float *to = y + (size_t)*row * (size_t)(N * LANES);
+        V y0 = v_load(to), y1 = N > 1 ? v_load(to + LANES) : y0;
+        UNROLL for (int i = 0; i < TARE_GROUP; i++) {
+            V xi = v_one(x[i]);
+            y0 = v_fma(xi, w[i][0], y0);
+            if (N > 1)
+                y1 = v_fma(xi, w[i][1], y1);
+        }
+        v_store(to, y0);
+        if (N > 1)
+            v_store(to + LANES, y1);
+    }
+}
+
+/* Asks for a few of the lines that will be read soon; *at counts lines. */
+INLINE void prefetch_soon(const struct tare_sparse_pass *s, size_t *at, size_t share) {
+    size_t lines = (s->soon_bytes + TARE_LINE_BYTES - 1) / TARE_LINE_BYTES;
+    for (size_t end = *at + share; *at < end && *at < lines * s->soon_count; ++*at)
+        __builtin_prefetch(s->soon[*at / lines] + *at % lines * TARE_LINE_BYTES, 0, 2);
+}
+
+INLINE void sparse_pass_n(const struct tare_sparse_pass *s, const int N,
+                          const enum tare_optimizer_kind kind) {
+    const struct tare_lists *back = s->back, *next = s->next;
+    const struct tare_state w = s->w;
+    const float *dy = s->dy;
+    float *y = s->y;
+    const struct NAMED(constants) c = constants_of(s->update);
+    size_t width = (size_t)(N * LANES), groups = s->groups, line = 0;
+    size_t share = ((s->soon_bytes / TARE_LINE_BYTES + 1) * s->soon_count + groups - 1) / groups;
+    for (size_t g = 0; g < groups; g++) {
+        size_t at = g * TARE_GROUP * width;
+        V row[TARE_GROUP][2];
+        bool lit = next && next->count[g] > 0;
+        if (share > 0)
+            prefetch_soon(s, &line, share);
+        if (back && (s->seen[g] || back->count[g] > 0)) {
+            s->seen[g] = 1;
+            group_gradient(row, back, g, dy, N);
+            UNROLL for (int i = 0; i < TARE_GROUP; i++) UNROLL for (int n = 0; n < N; n++)
+                row[i][n] =
+                    update_one(w, at + (size_t)i * width + (size_t)(n * LANES), row[i][n], c, kind);
+        } else if (lit)
+            UNROLL for (int i = 0; i < TARE_GROUP; i++) UNROLL for (int n = 0; n < N; n++)
+                row[i][n] = v_load(w.p + at + (size_t)i * width + (size_t)(n * LANES));
+        if (lit)
+            group_forward(y, next, g, row, N);
+    }
+}
+
+static void NAMED(sparse_pass)(const struct tare_sparse_pass *s) {
+    if (s->vectors == 1)
+        FOR_KIND(s->update->kind, sparse_pass_n, s, 1)
+    else
+        FOR_KIND(s->update->kind, sparse_pass_n, s, 2)
+}
+
+/* ---- dense layers ------------------------------------------------------------------------------
+ */
+
+static void NAMED(gather_dense)(float *x, const uint8_t *const *images, size_t count, size_t n_in,
+                                size_t batch, size_t width, size_t first, size_t end) {
+    for (size_t b = first; b < end; b++)
+        for (size_t start = 0; start < n_in; start += width) {
+            float *to = x + (start / width * batch + b) * width;
+            uint8_t bytes[TARE_MAX_PANEL] = {0};
+            if (b < count)
+                memcpy(bytes, images[b] + start, n_in - start < width ? n_in - start : width);
+            for (size_t i = 0; i < width; i += LANES)
+                v_store(to + i, v_bytes(bytes + i));
+        }
+}
+
+/* y: TARE_ROWS rows of a panel. The tile's sums stay in registers over all inputs. */
+INLINE void forward_tile(float *y, const float *x, const float *w, size_t n_in, size_t x_width,
+                         size_t x_panel, const int N) {
+    V acc[TARE_ROWS][2];
+    size_t width = (size_t)(N * LANES);
+    UNROLL for (int r = 0; r < TARE_ROWS; r++) UNROLL for (int n = 0; n < N; n++) acc[r][n] =
+        v_load(y + (size_t)r * width + (size_t)(n * LANES));
+    for (; n_in > 0; x += x_panel) {
+        size_t count = n_in < x_width ? n_in : x_width;
+        n_in -= count;
+        for (size_t k = 0; k < count; k++, w += width) {
+            V w0 = v_load(w), w1 = N > 1 ? v_load(w + LANES) : w0;
+            UNROLL for (int r = 0; r < TARE_ROWS; r++) {
+                V xr = v_one(x[(size_t)r * x_width + k]);
+                acc[r][0] = v_fma(xr, w0, acc[r][0]);
+                if (N > 1)
+                    acc[r][1] = v_fma(xr, w1, acc[r][1]);
+            }
+        }
+    }
+    UNROLL for (int r = 0; r < TARE_ROWS; r++) UNROLL for (int n = 0; n < N; n++)
+        v_store(y + (size_t)r * width + (size_t)(n * LANES), acc[r][n]);
+}
+
+/* Inputs are taken FORWARD_BLOCK at a time, so that their rows of w stay in the first-level cache
+ * for all samples. */
+#define FORWARD_BLOCK 128 /* · 128 bytes = 16 kB; a multiple of every panel's width */
+
+INLINE void forward_n(float *y, const float *x, const float *w, size_t n_in, size_t x_width,
+                      size_t batch, size_t first, size_t end, const int N) {
+    size_t width = (size_t)(N * LANES);
+    for (size_t k = 0; k < n_in; k += FORWARD_BLOCK)
+        for (size_t b = first; b < end; b += TARE_ROWS)
+            forward_tile(y + b * width, x + k * batch + b * x_width, w + k * width,
+                         n_in - k < FORWARD_BLOCK ? n_in - k : FORWARD_BLOCK, x_width,
+                         batch * x_width, N);
+}
+
+static void NAMED(forward)(float *y, const float *x, const float *w, size_t n_in, size_t x_width,
+                           size_t batch, int vectors, size_t first, size_t end) {
+    vectors == 1 ? forward_n(y, x, w, n_in, x_width, batch, first, end, 1)
+                 : forward_n(y, x, w, n_in, x_width, batch, first, end, 2);
+}
+
+/* TARE_ROWS rows of w from x's column i on. */
+INLINE void update_tile(const struct tare_state w, const float *x, const float *dy, size_t batch,
+                        size_t x_width, size_t i, const struct NAMED(constants) c, const int N,
+                        const enum tare_optimizer_kind kind) {
+    V acc[TARE_ROWS][2];
+    size_t width = (size_t)(N * LANES);
+    UNROLL for (int r = 0; r < TARE_ROWS; r++) UNROLL for (int n = 0; n < N; n++) acc[r][n] =
+        v_zero();
+    for (size_t b = 0; b < batch; b++) {
+        const float *xb = x + b * x_width + i;
+        V d0 = v_load(dy + b * width), d1 = N > 1 ? v_load(dy + b * width + LANES) : d0;
+        UNROLL for (int r = 0; r < TARE_ROWS; r++) {
+            V xr = v_one(xb[r]);
+            acc[r][0] = v_fma(xr, d0, acc[r][0]);
+            if (N > 1)
+                acc[r][1] = v_fma(xr, d1, acc[r][1]);
+        }
+    }
+    UNROLL for (int r = 0; r < TARE_ROWS; r++) UNROLL for (int n = 0; n < N; n++)
+        update_one(w, (i + (size_t)r) * width + (size_t)(n * LANES), acc[r][n], c, kind);
+}
+
+INLINE void weight_update_n(const struct tare_state *w, const float *x, const float *dy,
+                            size_t batch, size_t x_width, const struct tare_update *u, size_t first,
+                            size_t end, const int N, const enum tare_optimizer_kind kind) {
+    const struct tare_state state = *w;
+    const struct NAMED(constants) c = constants_of(u);
+    for (size_t i = first; i < end; i += TARE_ROWS)
+        update_tile(state, x, dy, batch, x_width, i, c, N, kind);
+}
+
+static void NAMED(weight_update)(const struct tare_state *w, const float *x, const float *dy,
+                                 size_t batch, size_t x_width, int vectors,
+                                 const struct tare_update *u, size_t first, size_t end) {
+    if (vectors == 1)
+        FOR_KIND(u->kind, weight_update_n, w, x, dy, batch, x_width, u, first, end, 1)
+    else
+        FOR_KIND(u->kind, weight_update_n, w, x, dy, batch, x_width, u, first, end, 2)
+}
+
+INLINE void bias_update_n(const struct tare_state *b, const float *dy, size_t batch, size_t width,
+                          const struct tare_update *u, const enum tare_optimizer_kind kind) {
+    for (size_t at = 0; at < width; at += LANES) {
+        V g = v_zero();
+        for (size_t i = 0; i < batch; i++)
+            g = g + v_load(dy + i * width + at);
+        update_one(*b, at, g, constants_of(u), kind);
+    }
+}
+
+static void NAMED(bias_update)(const struct tare_state *b, const float *dy, size_t batch,
+                               int vectors, const struct tare_update *u) {
+    FOR_KIND(u->kind, bias_update_n, b, dy, batch, (size_t)(vectors * LANES), u)
+}
+
+static void NAMED(spread_bias)(float *y, const float *bias, size_t rows, int vectors) {
+    size_t width = (size_t)(vectors * LANES);
+    for (size_t at = 0; at < width; at += LANES) {
+        V value = v_load(bias + at);
+        for (size_t i = 0; i < rows; i++)
+            v_store(y + i * width + at, value);
+    }
+}
+
+/* ---- relu, softmax and loss --------------------------------------------------------------------
+ */
+
+static void NAMED(relu)(float *y, size_t n) {
+    for (size_t i = 0; i < n; i += LANES)
+        v_store(y + i, v_max(v_zero(), v_load(y + i)));
+}
+
+static void NAMED(relu_back)(float *dy, const float *y, size_t n) {
+    for (size_t i = 0; i < n; i += LANES)
+        v_store(dy + i, v_positive(v_load(y + i), v_load(dy + i)));
+}
+
+/* eˣ for x ≤ 0: x = n·ln 2 + r with |r| ≤ ln 2 / 2, eʳ by Taylor's polynomial of degree 7, whose
+ * remainder there is 5e-9. At most 1 unit in the last place from libm's exp (every float from −87
+ * to 0: tests/test_kernel.c); below −87 it is 2⁻¹²⁶, which a sum that holds a 1 doesn't feel. */
+INLINE V v_exp(V x) {
+    x = v_max(v_one(-87.0F), x); /* NaN stays */
+    V n = v_round(x * v_one(0x1.715476p+0F));
+    V r = v_fnma(n, v_one(0x1.62e4p-1F), x); /* ln 2 in two parts: n times the first is exact */
+    r = v_fma(n, v_one(-0x1.7f7d1cp-20F), r);
+    V y = v_one(1.0F / 5040);
+    y = v_fma(y, r, v_one(1.0F / 720));
+    y = v_fma(y, r, v_one(1.0F / 120));
+    y = v_fma(y, r, v_one(1.0F / 24));
+    y = v_fma(y, r, v_one(1.0F / 6));
+    y = v_fma(y, r, v_one(0.5F));
+    y = v_fma(y * r, r, r) + v_one(1.0F);
+    return y * v_power2(n);
+}
+
+/* log x for normal x > 0: x = 2ᵉ·m with √½ ≤ m < √2, s = (m − 1)/(m + 1),
+ * log m = 2·(s + s³/3 + s⁵/5 + s⁷/7 + s⁹/9), remainder 4e-10. At most 2 units in the last place
+ * from libm's log (every float from 1 to 65536). */
+INLINE V v_log(V x) {
+    V e = v_exponent(x), m = v_mantissa(x);
+    V large = v_positive(m - v_one(0x1.6a09e6p+0F), v_one(1.0F)); /* 1 where m > √2 */
+    e = e + large;
+    m = v_fnma(v_one(0.5F) * large, m, m);
+    V f = m - v_one(1.0F), s = f / (m + v_one(1.0F)), z = s * s;
+    V t = v_one(2.0F / 9);
+    t = v_fma(t, z, v_one(2.0F / 7));
+    t = v_fma(t, z, v_one(2.0F / 5));
+    t = v_fma(t, z, v_one(2.0F / 3)) * z;
+    /* log m = 2s + s·t, and 2s = f − s·f: f is exact, so the rounding of s hardly counts. */
+    V log_m = f - s * (f - t);
+    return v_fma(e, v_one(0x1.62e4p-1F), v_fma(e, v_one(0x1.7f7d1cp-20F), log_m));
+}
+
+/* Where row b of the logits has its columns from c on, up to the end of a panel. */
+INLINE size_t logits_at(size_t b, size_t c, size_t batch, size_t width) {
+    return (c / width * batch + b) * width + c % width;
+}
+
+/* One row; *shifted is z[label] − max. Returns Σ exp(z − max). */
+INLINE float softmax_row(float *shifted, float *dz, const float *z, size_t b, size_t label,
+                         float scale, size_t n_out, size_t batch, size_t width) {
+    V top = v_one(-INFINITY), total = v_zero();
+    for (size_t c = 0; c < n_out; c += LANES) {
+        V row = v_load(z + logits_at(b, c, batch, width));
+        top = v_max(top, v_keep(row, n_out - c, v_one(-INFINITY)));
+    }
+    float max = v_lanes_max(top);
+    *shifted = z[logits_at(b, label, batch, width)] - max;
+    for (size_t c = 0; c < n_out; c += LANES) {
+        size_t at = logits_at(b, c, batch, width);
+        V e = v_keep(v_exp(v_load(z + at) - v_one(max)), n_out - c, v_zero());
+        v_store(dz + at, e);
+        total = total + e;
+    }
+    float sum = v_lanes_sum(total);
+    V factor = v_one(scale / sum);
+    for (size_t c = 0; c < n_out; c += LANES) {
+        size_t at = logits_at(b, c, batch, width);
+        v_store(dz + at, v_load(dz + at) * factor);
+    }
+    dz[logits_at(b, label, batch, width)] -= scale;
+    return sum;
+}
+
+static void NAMED(softmax_loss)(float *loss, float *dz, const float *z, const int32_t *labels,
+                                size_t count, size_t n_out, size_t batch, size_t width,
+                                size_t first, size_t end) {
+    float scale = 1.0F / (float)count;
+    for (size_t b = first; b < end; b += TARE_ROWS) {
+        /* The logarithms of TARE_ROWS rows at once. */
+        _Alignas(64) float sum[16], shifted[16];
+        for (size_t i = 0; i < 16; i++)
+            sum[i] = 1, shifted[i] = 0;
+        for (size_t i = 0; i < TARE_ROWS; i++)
+            if (b + i < count)
+                sum[i] = softmax_row(&shifted[i], dz, z, b + i, (size_t)labels[b + i], scale, n_out,
+                                     batch, width);
+            else
+                for (size_t c = 0; c < n_out; c += width)
+                    memset(dz + logits_at(b + i, c, batch, width), 0, width * sizeof *dz);
+        v_store(sum, v_log(v_load(sum)) - v_load(shifted));
+        memcpy(loss + b, sum, TARE_ROWS * sizeof *loss);
+    }
+}

@@ -1,0 +1,168 @@
+/* reference.c: what every kernel computes, in plain C: a loop per sum, in the order that kernel.h
+ * promises. Vectors are 16 floats wide in its layouts, and one at a time in its arithmetic. */
+#include <math.h>
+#include <string.h>
+
+#include "kernel/kernel.h"
+
+#define LANES 16
+#define NAMED(name) name##_reference
+
+static void update_one(const struct tare_state *w, size_t i, float g, const struct tare_update *u) {
+    switch (u->kind) {
+    case TARE_OPTIMIZER_SGD:
+        w->p[i] -= u->lr * g;
+        return;
+    case TARE_OPTIMIZER_MOMENTUM:
+        w->v[i] = u->momentum * w->v[i] + g;
+        w->p[i] -= u->lr * w->v[i];
+        return;
+    case TARE_OPTIMIZER_ADAM:
+        w->m[i] = u->beta1 * w->m[i] + u->rest1 * g;
+        w->v[i] = u->beta2 * w->v[i] + u->rest2 * (g * g);
+        w->p[i] -= u->rate * w->m[i] / (sqrtf(w->v[i]) + u->epsilon);
+        return;
+    }
+}
+
+static void NAMED(gather_lists)(struct tare_lists *lists, const uint8_t *const *images,
+                                size_t count, size_t n_in, size_t first, size_t end) {
+    for (size_t g = first; g < end; g++) {
+        uint32_t entries = 0;
+        for (size_t b = 0; b < count; b++) {
+            uint8_t bytes[TARE_GROUP] = {0};
+            size_t start = g * TARE_GROUP, left = n_in - start;
+            memcpy(bytes, images[b] + start, left < TARE_GROUP ? left : TARE_GROUP);
+            if (!bytes[0] && !bytes[1] && !bytes[2] && !bytes[3])
+                continue;
+            size_t at = g * lists->batch + entries++;
+            lists->row[at] = (uint32_t)b;
+            for (size_t i = 0; i < TARE_GROUP; i++)
+                lists->value[at * TARE_GROUP + i] = (float)bytes[i] / 255.0F;
+        }
+        lists->count[g] = entries;
+    }
+}
+
+static void NAMED(gather_dense)(float *x, const uint8_t *const *images, size_t count, size_t n_in,
+                                size_t batch, size_t width, size_t first, size_t end) {
+    size_t panels = (n_in + width - 1) / width;
+    for (size_t b = first; b < end; b++)
+        for (size_t i = 0; i < panels * width; i++)
+            x[(i / width * batch + b) * width + i % width] =
+                b < count && i < n_in ? (float)images[b][i] / 255.0F : 0;
+}
+
+static void add_gradient(float *g, const struct tare_lists *lists, size_t group, size_t i,
+                         const float *dy, size_t width) {
+    memset(g, 0, width * sizeof *g);
+    for (size_t e = 0; e < lists->count[group]; e++) {
+        size_t at = group * lists->batch + e;
+        for (size_t j = 0; j < width; j++)
+            g[j] += lists->value[at * TARE_GROUP + i] * dy[lists->row[at] * width + j];
+    }
+}
+
+static void NAMED(sparse_pass)(const struct tare_sparse_pass *s) {
+    size_t width = (size_t)s->vectors * LANES;
+    for (size_t g = 0; g < s->groups; g++) {
+        if (s->back && (s->seen[g] || s->back->count[g] > 0)) {
+            s->seen[g] = 1;
+            for (size_t i = 0; i < TARE_GROUP; i++) {
+                float gradient[TARE_MAX_PANEL];
+                add_gradient(gradient, s->back, g, i, s->dy, width);
+                for (size_t j = 0; j < width; j++)
+                    update_one(&s->w, (g * TARE_GROUP + i) * width + j, gradient[j], s->update);
+            }
+        }
+        for (size_t e = 0; s->next && e < s->next->count[g]; e++) {
+            size_t at = g * s->next->batch + e;
+            for (size_t i = 0; i < TARE_GROUP; i++)
+                for (size_t j = 0; j < width; j++)
+                    s->y[s->next->row[at] * width + j] += s->next->value[at * TARE_GROUP + i] *
+                                                          s->w.p[(g * TARE_GROUP + i) * width + j];
+        }
+    }
+}
+
+static void NAMED(forward)(float *y, const float *x, const float *w, size_t n_in, size_t x_width,
+                           size_t batch, int vectors, size_t first, size_t end) {
+    size_t width = (size_t)vectors * LANES;
+    for (size_t b = first; b < end; b++)
+        for (size_t k = 0; k < n_in; k++)
+            for (size_t j = 0; j < width; j++)
+                y[b * width + j] +=
+                    x[(k / x_width * batch + b) * x_width + k % x_width] * w[k * width + j];
+}
+
+static void NAMED(weight_update)(const struct tare_state *w, const float *x, const float *dy,
+                                 size_t batch, size_t x_width, int vectors,
+                                 const struct tare_update *u, size_t first, size_t end) {
+    size_t width = (size_t)vectors * LANES;
+    for (size_t i = first; i < end; i++)
+        for (size_t j = 0; j < width; j++) {
+            float g = 0;
+            for (size_t b = 0; b < batch; b++)
+                g += x[b * x_width + i] * dy[b * width + j];
+            update_one(w, i * width + j, g, u);
+        }
+}
+
+static void NAMED(bias_update)(const struct tare_state *bias, const float *dy, size_t batch,
+                               int vectors, const struct tare_update *u) {
+    size_t width = (size_t)vectors * LANES;
+    for (size_t j = 0; j < width; j++) {
+        float g = 0;
+        for (size_t b = 0; b < batch; b++)
+            g += dy[b * width + j];
+        update_one(bias, j, g, u);
+    }
+}
+
+static void NAMED(spread_bias)(float *y, const float *bias, size_t rows, int vectors) {
+    size_t width = (size_t)vectors * LANES;
+    for (size_t b = 0; b < rows; b++)
+        memcpy(y + b * width, bias, width * sizeof *y);
+}
+
+static void NAMED(relu)(float *y, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        y[i] = y[i] < 0 ? 0 : y[i];
+}
+
+static void NAMED(relu_back)(float *dy, const float *y, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        dy[i] = y[i] > 0 ? dy[i] : 0;
+}
+
+static void NAMED(softmax_loss)(float *loss, float *dz, const float *z, const int32_t *labels,
+                                size_t count, size_t n_out, size_t batch, size_t width,
+                                size_t first, size_t end) {
+    size_t columns = (n_out + width - 1) / width * width;
+    for (size_t b = first; b < end; b++) {
+        float max = -INFINITY, sum = 0, label = 0;
+        for (size_t k = 0; b < count && k < n_out; k++) {
+            float value = z[(k / width * batch + b) * width + k % width];
+            max = value > max ? value : max;
+            if (k == (size_t)labels[b])
+                label = value;
+        }
+        for (size_t k = 0; b < count && k < n_out; k++)
+            sum += expf(z[(k / width * batch + b) * width + k % width] - max);
+        for (size_t k = 0; k < columns; k++) {
+            size_t at = (k / width * batch + b) * width + k % width;
+            dz[at] = 0;
+            if (b < count && k < n_out)
+                dz[at] = (expf(z[at] - max) / sum - (k == (size_t)labels[b])) / (float)count;
+        }
+        loss[b] = b < count ? logf(sum) - (label - max) : 0;
+    }
+}
+
+static bool available(void) {
+    return true;
+}
+
+#define KERNELS tare_kernels_reference
+#define KERNELS_NAME "reference"
+#include "kernel/table.inc.h"
