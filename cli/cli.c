@@ -219,9 +219,11 @@ int cli_cpus(void) {
     return sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
 }
 
-enum tare_status cli_load_data(struct tare_dataset *set, const char *dir, bool no_download,
-                               bool allow_standin, struct tare_err *err) {
+enum tare_status cli_load_data(struct tare_dataset *set, const char *dir,
+                               enum tare_data_cache cache, bool no_download, bool allow_standin,
+                               struct tare_err *err) {
     struct tare_data_options options = {.dir = dir,
+                                        .cache = cache,
                                         .allow_download = !no_download,
                                         .allow_standin = allow_standin,
                                         .progress = cli_progress_of};

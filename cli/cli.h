@@ -67,8 +67,9 @@ bool cli_colour(void);
 int cli_width(void);
 
 /* Loads a data set with progress on stderr; dir is --data's, or NULL. */
-enum tare_status cli_load_data(struct tare_dataset *set, const char *dir, bool no_download,
-                               bool allow_standin, struct tare_err *err);
+enum tare_status cli_load_data(struct tare_dataset *set, const char *dir,
+                               enum tare_data_cache cache, bool no_download, bool allow_standin,
+                               struct tare_err *err);
 
 /* CPUs this process may use. */
 int cli_cpus(void);

@@ -81,7 +81,8 @@ static enum tare_status measure(struct tare_bench *bench, const struct options *
     bench->stop = cli_catch_signals(); /* before there is a temporary folder to clean up */
     enum tare_status status = tare_model_file_check(bench->model_path, err);
     if (status == TARE_OK)
-        status = cli_load_data(&set, o->data, o->no_download, o->data == NULL, err);
+        status =
+            cli_load_data(&set, o->data, TARE_CACHE_READ, o->no_download, o->data == NULL, err);
     if (status == TARE_OK)
         status = tare_dataset_prepare(&prepared, &set, err);
     if (status == TARE_OK && !(dir = cli_temporary_dir(err)))

@@ -137,7 +137,8 @@ static enum tare_status certify(const struct options *o, struct tare_err *err) {
     plan.lr = o->lr;
     enum tare_status status = read_list(rows, &count, o->engines, err);
     if (status == TARE_OK)
-        status = cli_load_data(&set, o->data, o->no_download, o->data == NULL, err);
+        status =
+            cli_load_data(&set, o->data, TARE_CACHE_READ, o->no_download, o->data == NULL, err);
     if (status == TARE_OK)
         status = tare_plan_model(&plan, o->model, &set, err);
     if (status == TARE_OK)

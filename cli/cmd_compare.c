@@ -309,7 +309,8 @@ static enum tare_status compare(const struct options *o, int argc, char **argv,
     if (status == TARE_OK && !dir)
         status = tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory");
     if (status == TARE_OK)
-        status = cli_load_data(&set, o->data, o->no_download, o->data == NULL, err);
+        status =
+            cli_load_data(&set, o->data, TARE_CACHE_READ, o->no_download, o->data == NULL, err);
     if (status == TARE_OK)
         status = tare_plan_model(&plan, o->model, &set, err);
     if (status == TARE_OK && o->dry_run)
@@ -339,7 +340,8 @@ static enum tare_status carry_on(struct tare_resume *resume, const struct option
                                                                : NULL;
     char model[TARE_MAX_SPEC];
     snprintf(model, sizeof model, "%s", resume->plan.model);
-    enum tare_status status = cli_load_data(&set, data, o->no_download, data == NULL, err);
+    enum tare_status status =
+        cli_load_data(&set, data, TARE_CACHE_READ, o->no_download, data == NULL, err);
     if (status == TARE_OK) {
         tare_machine_describe(&machine);
         status = tare_resume_check(resume, &set, &machine, err);

@@ -94,7 +94,7 @@ static int print_engines(void) {
 static int print_data(void) {
     struct tare_dataset set = {0};
     struct tare_err err = {0};
-    enum tare_status status = cli_load_data(&set, NULL, true, true, &err);
+    enum tare_status status = cli_load_data(&set, NULL, TARE_CACHE_UNUSED, true, true, &err);
     printf("\ndata\n");
     if (status == TARE_OK) {
         printf("  %-14s %s\n  %-14s %s\n", "data set", set.title, "from", set.source);

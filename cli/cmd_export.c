@@ -150,7 +150,8 @@ static enum tare_status find_needs(struct export *x, struct tare_err *err) {
     if (tare_engine_find(&program, x->answer.engine, &x->unchecked) != TARE_OK)
         return TARE_OK;
     free(program);
-    status = cli_load_data(&x->set, x->data, true, x->data == NULL, x->data ? err : &x->unchecked);
+    status = cli_load_data(&x->set, x->data, TARE_CACHE_READ, true, x->data == NULL,
+                           x->data ? err : &x->unchecked);
     if (status != TARE_OK)
         return x->data ? status : TARE_OK;
     const struct tare_array *images = &x->set.test_images;

@@ -174,7 +174,8 @@ static enum tare_status train(const struct options *o, struct tare_err *err) {
         status = tare_engine_find(&program, plan.cells[0].engine, err);
     free(program);
     if (status == TARE_OK)
-        status = cli_load_data(&set, o->data, o->no_download, o->data == NULL, err);
+        status =
+            cli_load_data(&set, o->data, TARE_CACHE_MAPPED, o->no_download, o->data == NULL, err);
     if (status == TARE_OK)
         status = tare_plan_model(&plan, o->model, &set, err);
     if (status == TARE_OK)

@@ -1,7 +1,7 @@
 /* engine_main.c: the half of a C engine that all of them share: the protocol, the stopwatch, the
- * files; how inference is measured is engine_infer.c. The other half is a struct tare_engine_ops
- * (include/tare/engine.h); engines/tare_engine.py is the same in Python and passes the same
- * conformance test.
+ * files out; the files in are engine_load.c, how inference is measured is engine_infer.c. The other
+ * half is a struct tare_engine_ops (include/tare/engine.h); engines/tare_engine.py is the same in
+ * Python and passes the same conformance test.
  *
  * The stopwatch laps: each phase ends where the next begins, so that no time can fall between two.
  */
@@ -20,9 +20,6 @@
 #include "tare/buf.h"
 #include "tare/clock.h"
 #include "tare/safetensors.h"
-
-/* Of the images: a framework whose vector code wants its tensors aligned copies what isn't. */
-#define ALIGNMENT 64
 
 static int event_fd = STDOUT_FILENO; /* the real stdout; fd 1 itself becomes stderr */
 static int64_t lap_start_ns;
@@ -77,123 +74,6 @@ enum tare_status tare_engine_skip(struct tare_err *err, const char *fix, const c
     va_end(args);
     skipping = true;
     return tare_fail(err, TARE_FAILED, NULL, fix, "%s", text);
-}
-
-/* ---- files in ----------------------------------------------------------------------------------
- */
-
-/* x = u8 / 255.0f for every pixel, through a table: the same correctly rounded quotients. */
-static enum tare_status read_images(float **x, size_t *n, size_t *n_in, const char *path,
-                                    struct tare_err *err) {
-    struct tare_array array = {0};
-    enum tare_status status = tare_npy_read(&array, path, err);
-    if (status != TARE_OK)
-        return status;
-    size_t count = tare_array_count(&array);
-    if (array.dtype != TARE_U8 || array.rank < 2 || array.shape[0] == 0)
-        status = tare_fail(err, TARE_DATA, path, NULL, "images must be uint8 (n, …)");
-    else if (!(*x = aligned_alloc(ALIGNMENT, (count * sizeof **x / ALIGNMENT + 1) * ALIGNMENT)))
-        status = tare_fail(err, TARE_MEMORY, path, NULL, "no memory for %zu pixels", count);
-    else {
-        float quotient[256];
-        for (int value = 0; value < 256; value++)
-            quotient[value] = (float)value / 255.0f;
-        const uint8_t *pixels = array.data;
-        for (size_t i = 0; i < count; i++)
-            (*x)[i] = quotient[pixels[i]];
-        *n = array.shape[0];
-        *n_in = count / array.shape[0];
-    }
-    tare_array_free(&array);
-    return status;
-}
-
-/* Takes over the data of an int32 array. */
-static enum tare_status read_integers(int32_t **values, struct tare_array *array, const char *path,
-                                      int rank, struct tare_err *err) {
-    enum tare_status status = tare_npy_read(array, path, err);
-    if (status != TARE_OK)
-        return status;
-    if (array->dtype != TARE_I32 || array->rank != rank) {
-        tare_array_free(array);
-        return tare_fail(err, TARE_DATA, path, NULL, "must be int32 with %d axes", rank);
-    }
-    *values = array->data;
-    array->data = NULL;
-    return TARE_OK;
-}
-
-static enum tare_status check_range(const int32_t *values, size_t count, size_t limit,
-                                    const char *path, const char *what, struct tare_err *err) {
-    for (size_t i = 0; i < count; i++)
-        if (values[i] < 0 || (size_t)values[i] >= limit)
-            return tare_fail(err, TARE_DATA, path, NULL, "%s %d at position %zu is not in 0 … %zu",
-                             what, (int)values[i], i, limit - 1);
-    return TARE_OK;
-}
-
-static enum tare_status load_training(struct tare_work *work, struct tare_err *err) {
-    const struct tare_job *job = &work->job;
-    struct tare_array labels = {0}, order = {0};
-    size_t n_in = 0;
-    enum tare_status status = read_images(&work->images, &work->n, &n_in, job->images, err);
-    if (status == TARE_OK && n_in != work->net.n_in)
-        status = tare_fail(err, TARE_DATA, job->images, "start --model with the image's size",
-                           "an image has %zu values, the model takes %zu", n_in, work->net.n_in);
-    if (status == TARE_OK)
-        status = read_integers(&work->labels, &labels, job->labels, 1, err);
-    if (status == TARE_OK && labels.shape[0] != work->n)
-        status = tare_fail(err, TARE_DATA, job->labels, NULL, "%zu labels for %zu images",
-                           labels.shape[0], work->n);
-    if (status == TARE_OK)
-        status = check_range(work->labels, work->n, work->net.n_out, job->labels, "label", err);
-    if (status == TARE_OK)
-        status = read_integers(&work->order, &order, job->order, 3, err);
-    if (status != TARE_OK)
-        return status;
-    size_t all_steps = order.shape[0] * order.shape[1];
-    if (order.shape[2] != job->batch || all_steps == 0 || job->steps > all_steps)
-        return tare_fail(err, TARE_DATA, job->order, NULL,
-                         "(%zu, %zu, %zu) does not hold %zu steps of batch %zu", order.shape[0],
-                         order.shape[1], order.shape[2], job->steps, job->batch);
-    work->steps_per_epoch = order.shape[1];
-    work->steps = job->steps ? job->steps : all_steps;
-    return check_range(work->order, all_steps * job->batch, work->n, job->order, "index", err);
-}
-
-static enum tare_status load_weights(struct tare_work *work, struct tare_err *err) {
-    struct tare_tensors tensors = {0};
-    work->params = calloc(work->net.param_count + 1, sizeof *work->params);
-    if (!work->params)
-        return tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory for the parameters");
-    enum tare_status status = tare_safetensors_read(&tensors, work->job.init, err);
-    if (status == TARE_OK)
-        status = tare_net_from_tensors(work->params, &work->net, &tensors, work->job.init, err);
-    tare_tensors_free(&tensors);
-    return status;
-}
-
-static enum tare_status load(struct tare_work *work, struct tare_err *err) {
-    const struct tare_job *job = &work->job;
-    enum tare_status status = TARE_OK;
-    if (job->model[0]) {
-        status = tare_net_parse(&work->net, job->model, err);
-        work->n_in = work->net.n_in;
-        work->n_out = work->net.n_out;
-    }
-    if (status == TARE_OK && job->init[0])
-        status = load_weights(work, err);
-    if (status == TARE_OK && strcmp(job->task, "train") == 0)
-        status = load_training(work, err);
-    if (status == TARE_OK && job->test_images[0]) {
-        size_t n_in = 0;
-        status = read_images(&work->test_images, &work->n_test, &n_in, job->test_images, err);
-        if (status == TARE_OK && work->n_in && work->n_in != n_in)
-            status = tare_fail(err, TARE_DATA, job->test_images, NULL,
-                               "an image has %zu values, the model takes %zu", n_in, work->n_in);
-        work->n_in = n_in;
-    }
-    return status;
 }
 
 /* ---- the three tasks ---------------------------------------------------------------------------
@@ -285,21 +165,40 @@ static enum tare_status write_floats(const char *path, float *values, int rank, 
     return tare_npy_write(path, &array, err);
 }
 
+/* The pixels of the test images, if there are any, in a phase of their own. */
+static enum tare_status need_test_images(struct tare_work *work, struct tare_err *err) {
+    if (work->n_test == 0 || work->test_images)
+        return TARE_OK;
+    enum tare_status status = engine_load_test_images(work, err);
+    lap("load");
+    return status;
+}
+
+static enum tare_status tell_logits_before(const struct tare_engine_ops *ops, void *state,
+                                           struct tare_work *work, struct tare_err *err) {
+    enum tare_status status = need_test_images(work, err);
+    float *logits = calloc(work->n_test * work->n_out + 1, sizeof *logits);
+    if (status == TARE_OK && !logits)
+        status = tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory for the logits");
+    if (status == TARE_OK)
+        status = ops->infer(state, logits, work->test_images, work->n_test, err);
+    if (status == TARE_OK)
+        status = write_floats(work->job.logits_before, logits, 2, work->n_test, work->n_out, err);
+    free(logits);
+    lap("logits_before");
+    return status;
+}
+
 /* Trains, and writes what the job wants to know about the training itself. */
 static enum tare_status train_and_tell(const struct tare_engine_ops *ops, void *state,
-                                       const struct tare_work *work, struct tare_err *err) {
+                                       struct tare_work *work, struct tare_err *err) {
     const struct tare_job *job = &work->job;
     float *losses = calloc(work->steps, sizeof *losses);
-    float *logits = calloc(work->n_test * work->n_out + 1, sizeof *logits);
     enum tare_status status = TARE_OK;
-    if (!losses || !logits)
+    if (!losses)
         status = tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory for the losses");
-    if (status == TARE_OK && job->logits_before[0] && work->test_images && ops->infer) {
-        status = ops->infer(state, logits, work->test_images, work->n_test, err);
-        if (status == TARE_OK)
-            status = write_floats(job->logits_before, logits, 2, work->n_test, work->n_out, err);
-        lap("logits_before");
-    }
+    if (status == TARE_OK && job->logits_before[0] && work->n_test > 0 && ops->infer)
+        status = tell_logits_before(ops, state, work, err);
     if (status == TARE_OK)
         status = train(ops, state, work, losses, err);
     if (status == TARE_OK && job->losses[0]) {
@@ -307,7 +206,6 @@ static enum tare_status train_and_tell(const struct tare_engine_ops *ops, void *
         lap("save");
     }
     free(losses);
-    free(logits);
     return status;
 }
 
@@ -358,14 +256,16 @@ static enum tare_status run(const struct tare_engine_ops *ops, struct tare_work 
         return TARE_OK;
     void *state = NULL;
     float *logits = NULL;
-    status = load(work, err);
+    status = engine_load(work, ops->bytes, err);
     lap("load");
     if (status == TARE_OK)
         status = ops->build(&state, work, err);
     lap("build");
     if (status == TARE_OK && training)
         status = train_and_tell(ops, state, work, err);
-    if (status == TARE_OK && work->test_images && ops->infer) {
+    if (status == TARE_OK && work->n_test > 0 && ops->infer)
+        status = need_test_images(work, err);
+    if (status == TARE_OK && work->n_test > 0 && ops->infer) {
         logits = calloc(work->n_test * work->n_out + 1, sizeof *logits);
         status = logits ? engine_measure(ops, state, work, logits, err)
                         : tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory for the logits");
@@ -451,10 +351,6 @@ int tare_engine_main(int argc, char **argv, const struct tare_engine_ops *ops) {
     if (status == TARE_OK)
         status = run(ops, &work, &err);
     int code = finish(status, &err);
-    free(work.order);
-    free(work.params);
-    free(work.images);
-    free(work.labels);
-    free(work.test_images);
+    engine_unload(&work);
     return code;
 }

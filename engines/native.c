@@ -39,7 +39,7 @@ static enum tare_status read_model(struct tare_work *work, struct tare_err *err)
     enum tare_status status = tare_net_read(&work->net, &work->params, path, err);
     if (status != TARE_OK)
         return status;
-    if (work->test_images && work->net.n_in != work->n_in)
+    if (work->n_test > 0 && work->net.n_in != work->n_in)
         return tare_fail(err, TARE_DATA, path, "give images of the size the model was trained on",
                          "the model takes %zu values, an image has %zu", work->net.n_in,
                          work->n_in);

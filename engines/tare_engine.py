@@ -353,7 +353,7 @@ def load_controlled(job):
         raise Failure("usage", "no initial weights; give init")
     n_in, layers = parse_model(job.model)
     params = check_tensors(read_safetensors(job.init), n_in, layers, job.init)
-    work = SimpleNamespace(job=job, n_in=n_in, layers=layers, params=params, test_images=None)
+    work = SimpleNamespace(job=job, n_in=n_in, layers=layers, params=params)
     if job.task == "train":
         work.images = read_images(job.images, n_in)
         work.labels = read_npy(job.labels, "<i4", "labels")
@@ -371,8 +371,6 @@ def load_controlled(job):
         work.steps = job.steps or len(work.order)
         if work.steps > len(work.order):
             raise Failure("data", f"{job.order}: holds {len(work.order)} steps, not {work.steps}")
-    if job.test_images:
-        work.test_images = read_images(job.test_images, n_in)
     return work
 
 
@@ -416,18 +414,29 @@ def train_controlled(engine, work, protocol):
     return weights
 
 
+def load_test_images(work, protocol):
+    """Right before they are needed, so that training doesn't carry them."""
+    images = read_images(work.job.test_images, work.n_in)
+    protocol.lap("load")
+    return images
+
+
 def run_controlled(engine, job, protocol):
     work = load_controlled(job)
     protocol.lap("load")
     engine.build(work)
     protocol.lap("build")
-    if job.logits_before and work.test_images is not None:
-        write_npy(job.logits_before, engine.infer(work.test_images))
+    test_images = None
+    if job.logits_before and job.test_images:
+        test_images = load_test_images(work, protocol)
+        write_npy(job.logits_before, engine.infer(test_images))
         protocol.lap("logits_before")
     weights = train_controlled(engine, work, protocol) if job.task == "train" else None
     logits = None
-    if work.test_images is not None:
-        logits = infer(protocol, job, [(engine.infer_call, engine.infer)], work.test_images)
+    if job.test_images:
+        if test_images is None:
+            test_images = load_test_images(work, protocol)
+        logits = infer(protocol, job, [(engine.infer_call, engine.infer)], test_images)
     save(engine, job, weights, logits)
     protocol.lap("save")
 

@@ -111,6 +111,55 @@ static void an_array_larger_than_the_read_prefix_comes_back_whole(void **state) 
     tare_array_free(&back);
 }
 
+static void assert_same(const struct tare_array *a, const struct tare_array *b) {
+    assert_int_equal(a->dtype, b->dtype);
+    assert_int_equal(a->rank, b->rank);
+    assert_memory_equal(a->shape, b->shape, sizeof a->shape);
+    assert_memory_equal(a->data, b->data, tare_array_bytes(b));
+}
+
+static void a_mapped_file_is_the_file_and_stays_as_it_is(void **state) {
+    (void)state;
+    struct tare_array array, mapped, again;
+    const size_t shape[2] = {30, 7};
+    for (int dtype = TARE_U8; dtype <= TARE_F64; dtype++) {
+        assert_int_equal(tare_array_make(&array, (enum tare_dtype)dtype, 2, shape, NULL), TARE_OK);
+        memset(array.data, 7, tare_array_bytes(&array));
+        assert_int_equal(tare_npy_write(scratch_path("map.npy"), &array, NULL), TARE_OK);
+        assert_int_equal(tare_npy_map(&mapped, scratch_path("map.npy"), NULL), TARE_OK);
+        assert_non_null(mapped.map);
+        assert_same(&mapped, &array);
+        memset(mapped.data, 9, tare_array_bytes(&mapped));
+        assert_int_equal(tare_npy_read(&again, scratch_path("map.npy"), NULL), TARE_OK);
+        assert_null(again.map);
+        assert_same(&again, &array);
+        tare_array_free(&mapped);
+        tare_array_free(&again);
+        tare_array_free(&array);
+    }
+}
+
+/* An int32 array that begins at an odd byte is read, as no int32_t may be there. */
+static void what_cannot_be_mapped_is_read(void **state) {
+    (void)state;
+    struct tare_buf file = {0};
+    struct tare_array array;
+    make_npy(&file, 1, "{'descr':'<i4','fortran_order':False,'shape':(2,)}\n", 8);
+    if (((size_t)(uint8_t)file.data[8] + 10) % 4 == 0)
+        fail_msg("the header ends where an int32 may begin");
+    assert_int_equal(tare_file_write(scratch_path("odd.npy"), file.data, file.size, NULL), TARE_OK);
+    assert_int_equal(tare_npy_map(&array, scratch_path("odd.npy"), NULL), TARE_OK);
+    assert_null(array.map);
+    assert_int_equal(array.shape[0], 2);
+    assert_memory_equal(array.data, file.data + file.size - 8, 8);
+    tare_array_free(&array);
+    file.size--;
+    assert_int_equal(tare_file_write(scratch_path("odd.npy"), file.data, file.size, NULL), TARE_OK);
+    assert_int_equal(tare_npy_map(&array, scratch_path("odd.npy"), NULL), TARE_DATA);
+    assert_null(array.data);
+    tare_buf_free(&file);
+}
+
 static void the_writer_writes_numpys_bytes(void **state) {
     (void)state;
     struct tare_array array;
@@ -250,6 +299,8 @@ int main(void) {
         cmocka_unit_test(making_too_large_an_array_fails),
         cmocka_unit_test(every_dtype_and_rank_survives_a_round_trip),
         cmocka_unit_test(an_array_larger_than_the_read_prefix_comes_back_whole),
+        cmocka_unit_test(a_mapped_file_is_the_file_and_stays_as_it_is),
+        cmocka_unit_test(what_cannot_be_mapped_is_read),
         cmocka_unit_test(the_writer_writes_numpys_bytes),
         cmocka_unit_test(versions_2_and_3_and_other_spellings_are_read),
         cmocka_unit_test(misleading_headers_are_refused),

@@ -39,6 +39,8 @@ struct tare_array {
     int rank;                    /* 0 … TARE_MAX_RANK */
     size_t shape[TARE_MAX_RANK]; /* outermost first */
     void *data;                  /* tare_array_bytes() bytes, owned; freed by tare_array_free */
+    void *map;                   /* the mapped file that data lie in; else NULL */
+    size_t map_bytes;
 };
 
 size_t tare_dtype_bytes(enum tare_dtype dtype);
@@ -62,6 +64,10 @@ int tare_shape_count(size_t *count, int rank, const size_t *shape, size_t elemen
 enum tare_status tare_npy_parse(struct tare_array *array, const void *bytes, size_t size,
                                 const char *name, struct tare_err *err);
 enum tare_status tare_npy_read(struct tare_array *array, const char *path, struct tare_err *err);
+/* As tare_npy_read, with the data left in the file until they are touched. They may be written to:
+ * the file stays as it is. Who shortens the file meanwhile kills the reader (SIGBUS), so never of
+ * a file that somebody else may still write to. */
+enum tare_status tare_npy_map(struct tare_array *array, const char *path, struct tare_err *err);
 enum tare_status tare_npy_write(const char *path, const struct tare_array *array,
                                 struct tare_err *err);
 

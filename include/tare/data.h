@@ -28,11 +28,22 @@ struct tare_dataset {
     bool standin;    /* not the set that was asked for */
     size_t classes;  /* 1 + the largest label */
     struct tare_array train_images, train_labels, test_images, test_labels;
+    char *origin; /* for the cache: how the source files were when they were read; may be NULL */
+};
+
+/* A set that was prepared before, and whose files haven't changed since, may come from the cache:
+ * neither inflated nor hashed again. */
+enum tare_data_cache {
+    TARE_CACHE_UNUSED, /* everything is read and checked */
+    TARE_CACHE_READ,
+    TARE_CACHE_MAPPED, /* images are mapped: for who doesn't touch them any more once a program runs
+                          that could change the files underneath */
 };
 
 struct tare_data_options {
     const char *name; /* "mnist" (default when NULL), "fashion-mnist", or "" for any set in dir */
     const char *dir;  /* --data DIR; NULL: the search path */
+    enum tare_data_cache cache;
     bool allow_download;
     bool allow_standin; /* fall back to Fashion-MNIST where MNIST cannot be had */
     const char *mirror; /* NULL: the public mirrors; tests name a local server here */

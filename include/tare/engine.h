@@ -15,6 +15,7 @@
 #ifndef TARE_ENGINE_H
 #define TARE_ENGINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,23 +24,26 @@
 #include "tare/net.h"
 #include "tare/protocol.h"
 
-/* What engine_main has loaded before build: all of it stays valid until close. */
+/* What engine_main has loaded before build: all of it stays valid until close. Of the test images
+ * only the size is known before they are needed: infer gets them. */
 struct tare_work {
     struct tare_job job;
     struct tare_net net; /* task train, and task infer when the job has a model */
     float *params;       /* net.param_count floats: initial, later trained; NULL for infer */
-    float *images;       /* (n, n_in) = u8 / 255.0f, correctly rounded; NULL for infer */
-    int32_t *labels;     /* (n) */
-    size_t n;            /* training images */
-    int32_t *order;      /* (epochs · steps_per_epoch, batch), already checked against n */
+    float *images; /* (n, n_in) = u8 / 255.0f, correctly rounded; NULL for infer, or else … */
+    const uint8_t *image_bytes; /* … (n, n_in), mapped, for an engine that wants `bytes` */
+    int32_t *labels;            /* (n) */
+    size_t n;                   /* training images */
+    int32_t *order;             /* (epochs · steps_per_epoch, batch), already checked against n */
     size_t steps, steps_per_epoch;
-    float *test_images;         /* (n_test, n_in); NULL when the job has none */
+    float *test_images;         /* (n_test, n_in), while infer is called; NULL before */
     size_t n_test, n_in, n_out; /* n_out: logits per image; an infer engine sets it in build */
 };
 
 struct tare_engine_ops {
     int abi;          /* Required: TARE_ABI */
     const char *name; /* Required */
+    bool bytes;       /* Optional: wants the training images as uint8, a quarter of the memory */
 
     /* Required: the framework's version, in static storage or in *state's. Called after import. */
     const char *(*version)(void);

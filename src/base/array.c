@@ -5,6 +5,7 @@
 #include "tare/array.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 size_t tare_dtype_bytes(enum tare_dtype dtype) {
     switch (dtype) {
@@ -92,6 +93,9 @@ enum tare_status tare_array_make(struct tare_array *array, enum tare_dtype dtype
 }
 
 void tare_array_free(struct tare_array *array) {
-    free(array->data);
+    if (array->map != NULL)
+        munmap(array->map, array->map_bytes);
+    else
+        free(array->data);
     *array = (struct tare_array){0};
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -276,8 +277,26 @@ static enum tare_status read_rest(struct tare_array *array, const uint8_t *prefi
                                 "became shorter while it was read");
 }
 
+/* The array inside the file, mapped; false where it can't be, or lies so that its elements are not
+ * aligned. */
+static bool map_whole(struct tare_array *array, const struct tare_npy_header *header,
+                      enum tare_dtype dtype, size_t file_bytes, int fd) {
+    if (header->data_offset % header->element_bytes != 0)
+        return false;
+    void *map = mmap(NULL, file_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    if (map == MAP_FAILED)
+        return false;
+    *array = (struct tare_array){.dtype = dtype,
+                                 .rank = header->rank,
+                                 .data = (char *)map + header->data_offset,
+                                 .map = map,
+                                 .map_bytes = file_bytes};
+    memcpy(array->shape, header->shape, sizeof array->shape);
+    return true;
+}
+
 static enum tare_status read_open_file(struct tare_array *array, int fd, uint8_t *prefix,
-                                       const char *path, struct tare_err *err) {
+                                       const char *path, bool mapped, struct tare_err *err) {
     struct stat info;
     struct tare_npy_header header;
     enum tare_dtype dtype = TARE_U8;
@@ -290,6 +309,8 @@ static enum tare_status read_open_file(struct tare_array *array, int fd, uint8_t
         status = find_dtype(&dtype, &header, path, err);
     if (status == TARE_OK)
         status = tare_npy_size_check(&header, (size_t)info.st_size, path, err);
+    if (status == TARE_OK && mapped && map_whole(array, &header, dtype, (size_t)info.st_size, fd))
+        return TARE_OK;
     if (status == TARE_OK)
         status = tare_array_make(array, dtype, header.rank, header.shape, err);
     if (status != TARE_OK)
@@ -297,7 +318,8 @@ static enum tare_status read_open_file(struct tare_array *array, int fd, uint8_t
     return read_rest(array, prefix, prefix_bytes, header.data_offset, fd, path, err);
 }
 
-enum tare_status tare_npy_read(struct tare_array *array, const char *path, struct tare_err *err) {
+static enum tare_status open_and_read(struct tare_array *array, const char *path, bool mapped,
+                                      struct tare_err *err) {
     *array = (struct tare_array){0};
     int fd = tare_file_open(path, err);
     if (fd < 0)
@@ -305,10 +327,18 @@ enum tare_status tare_npy_read(struct tare_array *array, const char *path, struc
     uint8_t *prefix = malloc(TARE_MAX_NPY_PREFIX_BYTES);
     enum tare_status status = prefix == NULL
                                   ? tare_fail(err, TARE_MEMORY, path, NULL, "no memory to read it")
-                                  : read_open_file(array, fd, prefix, path, err);
+                                  : read_open_file(array, fd, prefix, path, mapped, err);
     free(prefix);
     close(fd);
     return status;
+}
+
+enum tare_status tare_npy_read(struct tare_array *array, const char *path, struct tare_err *err) {
+    return open_and_read(array, path, false, err);
+}
+
+enum tare_status tare_npy_map(struct tare_array *array, const char *path, struct tare_err *err) {
+    return open_and_read(array, path, true, err);
 }
 
 enum tare_status tare_npy_bytes(struct tare_buf *out, const struct tare_array *array,

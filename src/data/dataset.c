@@ -15,6 +15,7 @@
 void tare_dataset_free(struct tare_dataset *set) {
     for (size_t i = 0; i < TARE_SET_FILES; i++)
         tare_array_free(tare_set_array(set, i));
+    free(set->origin);
     *set = (struct tare_dataset){0};
 }
 
@@ -52,7 +53,7 @@ static enum tare_status look_in_both(struct tare_found *found, const char *dir, 
  * rather than a reason to search elsewhere. */
 static enum tare_status load_from_dir(struct tare_dataset *set, const char *dir,
                                       const struct tare_known_set *wanted, bool any,
-                                      struct tare_err *err) {
+                                      enum tare_data_cache cache, struct tare_err *err) {
     static const char layouts[] =
         "a folder with train-images-idx3-ubyte[.gz] and its three companions, with "
         "train_images.npy and its three companions, or with train/CLASS/x.png and test/CLASS/x.png";
@@ -74,7 +75,7 @@ static enum tare_status load_from_dir(struct tare_dataset *set, const char *dir,
                            "%s was asked for, which comes as IDX files; this folder holds %s",
                            wanted->title, tare_found_name(found.kind));
     else
-        status = tare_found_read(set, &found, wanted, any, err);
+        status = tare_found_read(set, &found, wanted, any, cache, err);
     tare_found_free(&found);
     return status;
 }
@@ -111,7 +112,8 @@ static char *search_folder(int i, const struct tare_known_set *known, bool *end,
  * stays false where none does. A folder with some of its files is passed over: it may be a
  * download that was cut; a folder with wrong files is an error. */
 static enum tare_status load_from_path(struct tare_dataset *set, bool *loaded,
-                                       const struct tare_known_set *known, struct tare_err *err) {
+                                       const struct tare_known_set *known,
+                                       enum tare_data_cache cache, struct tare_err *err) {
     enum tare_status status = TARE_OK;
     bool end = false;
     *loaded = false;
@@ -128,7 +130,7 @@ static enum tare_status load_from_path(struct tare_dataset *set, bool *loaded,
         if (status != TARE_OK)
             break;
         if (found.kind == TARE_FOUND_IDX && tare_found_missing(&found) == NULL) {
-            status = tare_found_read(set, &found, known, false, err);
+            status = tare_found_read(set, &found, known, false, cache, err);
             *loaded = status == TARE_OK;
         }
         tare_found_free(&found);
@@ -180,7 +182,7 @@ static enum tare_status load_standin(struct tare_dataset *set, bool *loaded,
                                      const struct tare_data_options *options,
                                      struct tare_err *err) {
     const struct tare_known_set *standin = tare_known_set_find(STANDIN);
-    enum tare_status status = load_from_path(set, loaded, standin, err);
+    enum tare_status status = load_from_path(set, loaded, standin, options->cache, err);
     if (status != TARE_OK || !*loaded)
         return status;
     set->standin = true;
@@ -224,17 +226,18 @@ enum tare_status tare_dataset_load(struct tare_dataset *set,
                              "there is no data set of this name");
     }
     if (options->dir != NULL)
-        return load_from_dir(set, options->dir, name == NULL ? NULL : known, any, err);
+        return load_from_dir(set, options->dir, name == NULL ? NULL : known, any, options->cache,
+                             err);
     if (any)
         return tare_fail(err, TARE_USAGE, "--data", "--data DIR", "own data need a folder");
     bool loaded = false;
     struct tare_err why = {0};
-    enum tare_status status = load_from_path(set, &loaded, known, err);
+    enum tare_status status = load_from_path(set, &loaded, known, options->cache, err);
     if (status != TARE_OK || loaded)
         return status;
     if (options->allow_download && (known->mirrors != NULL || options->mirror != NULL)) {
         if (download(known, options, &why) == TARE_OK)
-            status = load_from_path(set, &loaded, known, err);
+            status = load_from_path(set, &loaded, known, options->cache, err);
         if (status != TARE_OK || loaded)
             return status;
     }

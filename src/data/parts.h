@@ -72,14 +72,33 @@ enum tare_status tare_labels_take(struct tare_array *labels, struct tare_decoded
 /* Fills the four arrays from DIR/train/CLASS/x.png and DIR/test/CLASS/x.png (folder.c). */
 enum tare_status tare_folder_load(struct tare_dataset *set, const char *dir, struct tare_err *err);
 
-/* Reads a complete find (read_set.c). wanted: the published set it must be; NULL with `any` false:
- * a published set where its checksums say so, an error where it is a damaged one, else own data;
- * NULL with `any` true: never an error for being a damaged published set. */
+/* Reads a complete find (read_set.c), or what the cache has of it. wanted: the published set it
+ * must be; NULL with `any` false: a published set where its checksums say so, an error where it is
+ * a damaged one, else own data; NULL with `any` true: never an error for being a damaged published
+ * set. */
 enum tare_status tare_found_read(struct tare_dataset *set, const struct tare_found *found,
                                  const struct tare_known_set *wanted, bool any,
-                                 struct tare_err *err);
+                                 enum tare_data_cache cache, struct tare_err *err);
 /* Of the four arrays' bytes, in their order. */
 void tare_set_sha256(char out[65], struct tare_dataset *set);
+
+/* The name of a set's folder below <cache>/prepared (prepare.c). */
+void tare_prepared_name(struct tare_buf *name, const struct tare_dataset *set);
+
+/* What was known of a set when it was read before (remember.c). A seal says how the files of a
+ * prepared folder were when they were written; tare_is_sealed: they still are so. */
+enum tare_status tare_seal(const char *dir, struct tare_err *err);
+bool tare_is_sealed(const char *dir);
+/* What is asked for, of which files. False where the answer is not to be remembered. wanted: the
+ * name of the published set, or "". */
+bool tare_ask(struct tare_buf *question, const struct tare_found *found, const char *wanted,
+              bool any);
+/* Fills set from the prepared folder, but for source, standin and classes; after false it may be
+ * filled in part, and is to be freed. */
+bool tare_recall(struct tare_dataset *set, const struct tare_buf *question, bool mapped);
+/* The set was read: question moves into set->origin. Once there is a folder, it's remembered. */
+void tare_note_answer(struct tare_dataset *set, struct tare_buf *question);
+void tare_remember(const struct tare_dataset *set, const char *folder);
 
 /* A set's four arrays in their order. */
 static inline struct tare_array *tare_set_array(struct tare_dataset *set, size_t i) {

@@ -1,7 +1,8 @@
 /* prepare.c: lays a data set out as the engines and the frameworks' own loaders expect it, once per
  * set, in tare's cache. Everything is written into a temporary folder beside the final one, which
  * is renamed when complete: a reader never sees half a set, and of two processes that make the
- * same one the second finds it done.
+ * same one the second finds it done. A folder in which anything isn't as it was written
+ * (remember.c) is made anew.
  */
 #include <errno.h>
 #include <limits.h>
@@ -191,32 +192,6 @@ static enum tare_status check_space(const char *dir, const struct tare_dataset *
                      free_mb);
 }
 
-static bool has_size(const char *dir, const char *name, size_t least_bytes) {
-    struct stat info;
-    char path[PATH_MAX];
-    const int length = snprintf(path, sizeof path, "%s/%s", dir, name);
-    return length > 0 && length < PATH_MAX && stat(path, &info) == 0 && S_ISREG(info.st_mode) &&
-           (size_t)info.st_size > least_bytes;
-}
-
-/* Somebody may have cleaned up inside the cache; every file must be there and hold its data. */
-static bool is_complete(const char *dir, const struct tare_dataset *set) {
-    const size_t train = tare_array_bytes(&set->train_images);
-    const size_t test = tare_array_bytes(&set->test_images);
-    const size_t n_train = set->train_labels.shape[0], n_test = set->test_labels.shape[0];
-    bool good = has_size(dir, "train_images.npy", train) &&
-                has_size(dir, "test_images.npy", test) &&
-                has_size(dir, "train_labels.npy", 4 * n_train) &&
-                has_size(dir, "test_labels.npy", 4 * n_test) &&
-                has_size(dir, KERAS_NPZ, train + test + n_train + n_test);
-    if (!fits_a_byte(set))
-        return good;
-    return good && has_size(dir, TORCH_RAW "/train-images-idx3-ubyte", train) &&
-           has_size(dir, TORCH_RAW "/train-labels-idx1-ubyte", n_train) &&
-           has_size(dir, TORCH_RAW "/t10k-images-idx3-ubyte", test) &&
-           has_size(dir, TORCH_RAW "/t10k-labels-idx1-ubyte", n_test);
-}
-
 /* What cannot be removed stays; the rename that may follow will say so. */
 static void remove_tree(const char *dir) {
     int saved = errno;
@@ -235,11 +210,11 @@ static void protect(const char *dir) {
 
 /* Puts the finished temporary folder in place, unless another process was first. */
 static enum tare_status put_in_place(const char *temporary, const char *final,
-                                     const struct tare_dataset *set, struct tare_err *err) {
+                                     struct tare_err *err) {
     if (rename(temporary, final) == 0)
         return TARE_OK;
     if (errno == ENOTEMPTY || errno == EEXIST) {
-        if (is_complete(final, set)) {
+        if (tare_is_sealed(final)) {
             remove_tree(temporary);
             return TARE_OK;
         }
@@ -268,7 +243,9 @@ static enum tare_status make(const char *parent, const char *final, const struct
         status = write_all(temporary, set, err);
         protect(temporary);
         if (status == TARE_OK)
-            status = put_in_place(temporary, final, set, err);
+            status = tare_seal(temporary, err);
+        if (status == TARE_OK)
+            status = put_in_place(temporary, final, err);
         else
             remove_tree(temporary);
     }
@@ -278,7 +255,7 @@ static enum tare_status make(const char *parent, const char *final, const struct
 
 /* "<first 16 of sha256>-60000-10000-28x28": the checksum is of the bytes alone, and the same bytes
  * may be asked for in two shapes. */
-static void folder_name(struct tare_buf *name, const struct tare_dataset *set) {
+void tare_prepared_name(struct tare_buf *name, const struct tare_dataset *set) {
     const struct tare_array *images = &set->train_images;
     tare_buf_printf(name, "%.16s-%zu-%zu", set->sha256, images->shape[0],
                     set->test_images.shape[0]);
@@ -293,14 +270,19 @@ enum tare_status tare_dataset_prepare(char **folder, const struct tare_dataset *
     if (cache == NULL)
         return tare_no_cache_dir(err, "prepared data");
     struct tare_buf name = {0};
-    folder_name(&name, set);
+    tare_prepared_name(&name, set);
     char *parent = tare_path_join(cache, "prepared");
     char *final = parent == NULL || name.failed ? NULL : tare_path_join(parent, name.data);
     enum tare_status status = TARE_OK;
     if (final == NULL)
         status = tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory to prepare the data");
-    else if (!is_complete(final, set))
-        status = make(parent, final, set, err);
+    else if (!tare_is_sealed(final))
+        status = set->train_images.map == NULL
+                     ? make(parent, final, set, err)
+                     : tare_fail(err, TARE_IO, final, "try again",
+                                 "the prepared data changed while they were used");
+    if (status == TARE_OK)
+        tare_remember(set, final);
     free(cache);
     free(parent);
     tare_buf_free(&name);

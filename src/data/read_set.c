@@ -179,13 +179,21 @@ void tare_set_sha256(char out[65], struct tare_dataset *set) {
         snprintf(out + 2 * i, 3, "%02x", digest[i]);
 }
 
-enum tare_status tare_found_read(struct tare_dataset *set, const struct tare_found *found,
-                                 const struct tare_known_set *wanted, bool any,
-                                 struct tare_err *err) {
+/* Whatever is wrong with what is remembered: the sources are read. */
+static bool recalled(struct tare_dataset *set, const struct tare_buf *question,
+                     enum tare_data_cache cache) {
+    if (tare_recall(set, question, cache == TARE_CACHE_MAPPED) &&
+        check_set(set, "", NULL) == TARE_OK)
+        return true;
+    tare_dataset_free(set);
+    return false;
+}
+
+static enum tare_status read_sources(struct tare_dataset *set, const struct tare_found *found,
+                                     const struct tare_known_set *wanted, bool any,
+                                     struct tare_err *err) {
     struct file_facts facts[TARE_SET_FILES] = {{0}};
     enum tare_status status = TARE_OK;
-    *set = (struct tare_dataset){0};
-    snprintf(set->source, sizeof set->source, "%s", found->dir);
     if (found->kind == TARE_FOUND_FOLDER)
         status = tare_folder_load(set, found->dir, err);
     for (size_t i = 0; status == TARE_OK && found->kind != TARE_FOUND_FOLDER && i < TARE_SET_FILES;
@@ -199,5 +207,24 @@ enum tare_status tare_found_read(struct tare_dataset *set, const struct tare_fou
         tare_set_sha256(set->sha256, set);
     if (status != TARE_OK)
         tare_dataset_free(set);
+    return status;
+}
+
+enum tare_status tare_found_read(struct tare_dataset *set, const struct tare_found *found,
+                                 const struct tare_known_set *wanted, bool any,
+                                 enum tare_data_cache cache, struct tare_err *err) {
+    struct tare_buf question = {0};
+    enum tare_status status = TARE_OK;
+    *set = (struct tare_dataset){0};
+    const bool asked = cache != TARE_CACHE_UNUSED &&
+                       tare_ask(&question, found, wanted != NULL ? wanted->name : "", any);
+    if (!asked || !recalled(set, &question, cache)) {
+        status = read_sources(set, found, wanted, any, err);
+        if (status == TARE_OK && asked)
+            tare_note_answer(set, &question);
+    }
+    if (status == TARE_OK)
+        snprintf(set->source, sizeof set->source, "%s", found->dir);
+    tare_buf_free(&question);
     return status;
 }

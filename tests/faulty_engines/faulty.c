@@ -1,7 +1,8 @@
 /* faulty.c: engines that train well, but not the same thing: each has one fault that real engines
  * have had, and the equality certificate must find it. One program: which fault depends on the name
  * it is called by (tare-engine-frozen_bias). The gradient is the native trainer's; the update is
- * written out here, so that it can be wrong. Two of the names have no fault.
+ * written out here, so that it can be wrong. They take the images as bytes. Two of the names have
+ * no fault.
  *
  * The list is read by the Makefile too, which makes one name per line of it.
  */
@@ -54,6 +55,7 @@ static enum fault fault; /* what this process does */
 
 struct faulty {
     const struct tare_work *work;
+    float *images;                    /* (n, n_in), of the bytes that it is given */
     struct tare_trainer_f32 *trainer; /* for its gradient and its logits */
     float *params, *m, *v, *grads;    /* params is the start of the one allocation */
     float *seen;                      /* the weights as the trainer is given them */
@@ -115,8 +117,13 @@ static enum tare_status build(void **state, struct tare_work *work, struct tare_
     memcpy(f->params, work->params, n * sizeof *f->params);
     if (fault == DO_forgetful)
         work->job.out[0] = '\0';
-    spoil_images(work->images, work->n, work->net.n_in);
-    spoil_images(work->test_images, work->n_test, work->net.n_in);
+    size_t pixels = work->n * work->net.n_in;
+    f->images = calloc(pixels + 1, sizeof *f->images);
+    if (!f->images)
+        return tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory");
+    for (size_t i = 0; i < pixels; i++)
+        f->images[i] = (float)work->image_bytes[i] / 255.0F;
+    spoil_images(f->images, work->n, work->net.n_in);
     return tare_trainer_create_f32(&f->trainer, &work->net, &any, work->job.batch, err);
 }
 
@@ -143,7 +150,7 @@ static enum tare_status take_gradient(struct faulty *f, float *loss, size_t step
     const struct tare_net *net = &work->net;
     const struct tare_net_tensor *first = &net->tensors[0];
     size_t batch = work->job.batch, all = work->steps_per_epoch * batch;
-    struct tare_examples examples = {work->images, work->labels, work->n};
+    struct tare_examples examples = {f->images, work->labels, work->n};
     for (size_t b = 0; b < batch; b++)
         f->rows[b] = work->order[((step - 1) * batch + b + (fault == DO_shifted_order)) % all];
     int32_t *label = &work->labels[f->rows[0]], right = *label;
@@ -225,16 +232,23 @@ static enum tare_status weights(void *state, float *params, struct tare_err *err
 
 static enum tare_status infer(void *state, float *logits, const float *x, size_t n,
                               struct tare_err *err) {
-    (void)err;
     struct faulty *f = state;
+    size_t n_in = f->work->net.n_in;
+    float *seen = calloc(n * n_in, sizeof *seen);
+    if (!seen)
+        return tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory");
+    memcpy(seen, x, n * n_in * sizeof *seen);
+    spoil_images(seen, n, n_in);
     show_weights(f);
-    tare_trainer_infer_f32(logits, f->trainer, x, n);
+    tare_trainer_infer_f32(logits, f->trainer, seen, n);
+    free(seen);
     return TARE_OK;
 }
 
 static void close_faulty(void *state) {
     struct faulty *f = state;
     tare_trainer_free_f32(f->trainer);
+    free(f->images);
     free(f->params);
     free(f->rows);
     free(f);
@@ -249,6 +263,7 @@ int main(int argc, char **argv) {
         return 9;
     struct tare_engine_ops ops = {.abi = TARE_ABI,
                                   .name = names[fault],
+                                  .bytes = true,
                                   .version = version,
                                   .build = build,
                                   .train = train,
