@@ -40,7 +40,7 @@ LDLIBS = -Wl,--as-needed $(PKG_LIBS) -lm
 # ---- what there is to build -------------------------------------------------------------------
 SRCS := $(wildcard src/*/*.c)
 TYPED := $(wildcard src/net/op_*.c) \
-         $(filter-out src/engine/optimizer.c src/engine/native_%,$(filter src/engine/%,$(SRCS)))
+         $(filter-out src/engine/native_%,$(filter src/engine/%,$(SRCS)))
 PLAIN := $(filter-out $(TYPED),$(SRCS))
 LIB_OBJS := $(PLAIN:%.c=$(BUILD)/obj/%.o) $(TYPED:%.c=$(BUILD)/obj/%.f32.o) $(TYPED:%.c=$(BUILD)/obj/%.f64.o)
 LIB := $(BUILD)/libtare.a
@@ -93,7 +93,7 @@ $(TYPED:%.c=$(BUILD)/obj/%.f32.o) $(TYPED:%.c=$(BUILD)/obj/%.f64.o): CFLAGS += -
 # architecture they aren't built.
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
 $(BUILD)/obj/src/kernel/avx2.o: CFLAGS += -mavx2 -mfma -mbmi2 -mpopcnt
-$(BUILD)/obj/src/kernel/avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512dq -mavx512vl -mpopcnt
+$(BUILD)/obj/src/kernel/avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512dq -mavx512vl -mbmi2 -mpopcnt
 else
 LIB_OBJS := $(filter-out %/avx2.o %/avx512.o,$(LIB_OBJS))
 endif
@@ -110,7 +110,9 @@ $(BUILD)/tare-launch: $(BUILD)/obj/engines/launch.o $(BUILD)/obj/src/base/childr
 	$(Q)$(LINK) $^ -o $@
 $(C_ENGINE_PROGRAMS): $(BUILD)/tare-engine-%: $(BUILD)/obj/engines/%.o $(ENGINE_OBJS) $(LIB)
 	@echo "  LINK $@"
-	$(Q)$(LINK) $^ $(LDLIBS) -ldl -o $@
+	$(Q)$(LINK) $(filter %.o,$^) $(LIB) $(LDLIBS) -ldl -o $@
+# The plain reference beside the fast one.
+$(BUILD)/tare-engine-native: $(BUILD)/obj/engines/native_plain.o
 $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LINK $@"

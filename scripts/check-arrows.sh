@@ -1,7 +1,7 @@
 #!/bin/sh
 # check-arrows.sh: the dependency arrows of ARCHITECTURE.md, checked on every #include:
 #
-#     base  <-  data, net, kernel  <-  engine, export  <-  lab  <-  report  <-  cli
+#     base  <-  data, net  <-  kernel  <-  engine, export  <-  lab  <-  report  <-  cli
 #
 # A file may include the headers of its own module and of modules to its left. Engines see
 # include/tare/ only, and their own *_abi.h. Nothing of tare links a framework.
@@ -13,8 +13,8 @@ owner() {
     case $1 in
         array|buf|children|clock|environment|err|machine|model_io|rng|safetensors|version|words) echo base ;;
         data|digit) echo data ;;
-        net) echo net ;;
-        train) echo engine ;;
+        net|optimizer) echo net ;;
+        train|native) echo engine ;;
         export) echo export ;;
         bench|certify|disagree|engine|lab|latency|parity|protocol|row|stats|summary|supervise|verify) echo lab ;;
         report) echo report ;;
@@ -25,11 +25,12 @@ owner() {
 rank() {
     case $1 in
         base) echo 0 ;;
-        data|net|kernel) echo 1 ;;
-        engine|export) echo 2 ;;
-        lab) echo 3 ;;
-        report) echo 4 ;;
-        cli|engines) echo 5 ;;
+        data|net) echo 1 ;;
+        kernel) echo 2 ;;
+        engine|export) echo 3 ;;
+        lab) echo 4 ;;
+        report) echo 5 ;;
+        cli|engines) echo 6 ;;
         *) echo 9 ;;
     esac
 }

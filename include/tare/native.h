@@ -44,6 +44,11 @@ struct tare_native;
  */
 bool tare_native_can_train(const struct tare_net *net);
 
+/* Whether this machine has kernels of that name, and the name of those that are used for it (NULL:
+ * the fastest). */
+bool tare_native_has_kernels(const char *name);
+const char *tare_native_kernels(const char *name);
+
 /* An optimiser at step 0, parameters all zero. *native is NULL after a failure. TARE_USAGE: a net,
  * batch or constant out of range, kernels this machine hasn't; TARE_DATA: a label out of range. */
 enum tare_status tare_native_create(struct tare_native **native,
@@ -62,10 +67,31 @@ enum tare_status tare_native_run(struct tare_native *native, float *losses, cons
 /* How it was set up. density: the part of groups of four neighbouring inputs that aren't all zero,
  * measured on up to 1,000 examples; sparse: the first layer skips those that are. */
 struct tare_native_facts {
-    const char *kernels;
     double density;
     bool sparse;
 };
 struct tare_native_facts tare_native_facts(const struct tare_native *native);
+
+/* ---- inference: the same arithmetic, of one input at the lowest latency or of many --------------
+ *
+ *     struct tare_native_model *model;
+ *     tare_native_model_create(&model, &net, params, 2, NULL, &err);
+ *     tare_native_model_infer(model, logits, x, n);
+ *     tare_native_model_free(model);
+ */
+struct tare_native_model;
+
+/* Nets as above; params: net.param_count floats, copied. One thread for few inputs, up to `threads`
+ * for many. */
+enum tare_status tare_native_model_create(struct tare_native_model **model,
+                                          const struct tare_net *net, const float *params,
+                                          int threads, const char *kernels, struct tare_err *err);
+void tare_native_model_free(struct tare_native_model *model); /* NULL is fine */
+
+/* logits: (n, n_out) of x: (n, n_in), any finite n. A row's logits depend on its neighbours only as
+ * the kernels do: sums over non-zero inputs or over all, in an order of their own, chosen by the
+ * measured density. */
+void tare_native_model_infer(struct tare_native_model *model, float *logits, const float *x,
+                             size_t n);
 
 #endif

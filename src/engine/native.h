@@ -8,6 +8,18 @@
 #include "kernel/kernel.h"
 #include "tare/native.h"
 
+/* Above this density the dense kernels are faster: with all of a group's four inputs the sparse
+ * ones do the same multiplications, one sample at a time. Measured: ARCHITECTURE.md. */
+#define NATIVE_SPARSE_BELOW 0.6
+
+/* Memory on cache lines of its own, all 0, that is freed together. */
+struct native_memory {
+    void **blocks;
+    size_t count;
+};
+void *native_allocate(struct native_memory *memory, size_t count, size_t size); /* NULL: none */
+void native_release(struct native_memory *memory);
+
 /* A dense layer, in panels (kernel/kernel.h). What is a row of w is a column of the activations
  * before it. */
 struct native_layer {
@@ -50,9 +62,21 @@ struct tare_native {
     float *sample_losses;           /* (padded) */
     struct tare_team *team;
     struct native_scratch *scratch; /* (threads) */
-    void **blocks;                  /* everything that was allocated */
-    size_t block_count;
+    struct native_memory memory;    /* of all of this */
 };
+
+/* The layers of a net that tare_native_can_train, without their memory: panels of two vectors where
+ * that leaves one for each of `parts` threads, else of one. Returns how many. */
+int native_layers_of(struct native_layer layers[TARE_MAX_LAYERS], const struct tare_net *net,
+                     int lanes, int parts);
+/* A layer's weight and bias from the net's block into panels. */
+void native_layer_set(const struct native_layer *layer, const float *params);
+
+/* Which kernels were asked for; NULL with err filled when this machine hasn't them. */
+const struct tare_kernels *native_kernels(const char *name, struct tare_err *err);
+enum tare_status native_check_net(const struct tare_net *net, struct tare_err *err);
+
+size_t native_round_up(size_t n, size_t to);
 
 /* At step t ≥ 1, in double and rounded once. */
 void native_update_at(struct tare_update *update, const struct tare_optimizer *optimizer,

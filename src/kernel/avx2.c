@@ -97,17 +97,29 @@ static inline void i_transpose(I x[LANES]) {
         x[i] = t[i];
 }
 
-/* The numbers of the mask's bytes that are set, next to each other: one byte each, then one lane.
- */
+/* The numbers of the mask's bits that are set, next to each other: one byte each, then one lane. */
+static inline I set_lanes(uint32_t bits) {
+    uint64_t bytes = _pdep_u64(bits, 0x0101010101010101U) * 0xffU;
+    return _mm256_cvtepu8_epi32(
+        _mm_cvtsi64_si128((long long)_pext_u64(0x0706050403020100U, bytes)));
+}
+
+static inline size_t i_compress(uint32_t *to, uint32_t bits, int32_t first) {
+    I lanes = set_lanes(bits);
+    _mm256_storeu_si256((I *)(void *)to, _mm256_add_epi32(lanes, _mm256_set1_epi32(first)));
+    return (size_t)__builtin_popcount(bits);
+}
+
 static inline uint32_t i_pack(int32_t *to, uint32_t *rows, I x, int32_t first) {
     I zero = _mm256_cmpeq_epi32(x, _mm256_setzero_si256());
-    uint32_t mask = ~(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(zero)) & 0xffU;
-    uint64_t bytes = _pdep_u64(mask, 0x0101010101010101U) * 0xffU;
-    I lanes =
-        _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)_pext_u64(0x0706050403020100U, bytes)));
-    _mm256_storeu_si256((I *)(void *)to, _mm256_permutevar8x32_epi32(x, lanes));
-    _mm256_storeu_si256((I *)(void *)rows, _mm256_add_epi32(lanes, _mm256_set1_epi32(first)));
-    return (uint32_t)__builtin_popcount(mask);
+    uint32_t bits = ~(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(zero)) & 0xffU;
+    _mm256_storeu_si256((I *)(void *)to, _mm256_permutevar8x32_epi32(x, set_lanes(bits)));
+    return (uint32_t)i_compress(rows, bits, first);
+}
+
+static inline uint32_t v_lit(const float *p) {
+    V lit = _mm256_cmp_ps(_mm256_loadu_ps(p), _mm256_setzero_ps(), _CMP_NEQ_UQ);
+    return (uint32_t)_mm256_movemask_ps(lit);
 }
 
 /* byte / 255.0f, correctly rounded: the quotient by the reciprocal, then what is left over. */

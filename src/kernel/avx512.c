@@ -1,5 +1,5 @@
-/* avx512.c: the kernels for AVX-512 (F, BW, DQ, VL: every such processor but Knights Landing),
- * compiled with those flags and called only where the processor has them. */
+/* avx512.c: the kernels for AVX-512 (F, BW, DQ, VL, and BMI2: every such processor but Knights
+ * Landing), compiled with those flags and called only where the processor has them. */
 #include <immintrin.h>
 
 #include "kernel/kernel.h"
@@ -78,13 +78,21 @@ static inline void i_transpose(I x[LANES]) {
     }
 }
 
-static inline uint32_t i_pack(int32_t *to, uint32_t *rows, I x, int32_t first) {
+static inline size_t i_compress(uint32_t *to, uint32_t bits, int32_t first) {
     const I number = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    __mmask16 mask = _mm512_test_epi32_mask(x, x);
-    _mm512_storeu_si512(to, _mm512_maskz_compress_epi32(mask, x));
-    _mm512_storeu_si512(rows, _mm512_maskz_compress_epi32(
-                                  mask, _mm512_add_epi32(number, _mm512_set1_epi32(first))));
-    return (uint32_t)__builtin_popcount(mask);
+    I numbers = _mm512_add_epi32(number, _mm512_set1_epi32(first));
+    _mm512_storeu_si512(to, _mm512_maskz_compress_epi32((__mmask16)bits, numbers));
+    return (size_t)__builtin_popcount(bits);
+}
+
+static inline uint32_t i_pack(int32_t *to, uint32_t *rows, I x, int32_t first) {
+    __mmask16 bits = _mm512_test_epi32_mask(x, x);
+    _mm512_storeu_si512(to, _mm512_maskz_compress_epi32(bits, x));
+    return (uint32_t)i_compress(rows, bits, first);
+}
+
+static inline uint32_t v_lit(const float *p) {
+    return _mm512_cmp_ps_mask(_mm512_loadu_ps(p), _mm512_setzero_ps(), _CMP_NEQ_UQ);
 }
 
 /* byte / 255.0f, correctly rounded: the quotient by the reciprocal, then what is left over. */
@@ -99,7 +107,8 @@ static inline V v_bytes(const uint8_t *p) {
 
 static bool available(void) {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("bmi2");
 }
 
 #define KERNELS tare_kernels_avx512

@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "tare/train.h"
+#include "tare/optimizer.h"
 
 #define TARE_ROWS 8        /* samples or weight rows that a kernel takes at a time */
 #define TARE_GROUP 4       /* inputs that are zero, or not, together */
@@ -76,6 +76,17 @@ struct tare_kernels {
                          size_t n_in, size_t first, size_t end);
     void (*gather_dense)(float *x, const uint8_t *const *images, size_t count, size_t n_in,
                          size_t batch, size_t width, size_t first, size_t end);
+
+    /* From floats, x: (count, n_in), all groups; returns the entries of all of them. */
+    size_t (*gather_lists_floats)(struct tare_lists *lists, const float *x, size_t count,
+                                  size_t n_in);
+
+    /* One sample. index: (n + 16), the numbers of the values of x: (n) that aren't 0; returns how
+     * many. y: (width) += Σ x[i]·w[i] over these i. order: those at even places of index, those at
+     * odd, their sum */
+    size_t (*find_nonzero)(uint32_t *index, const float *x, size_t n);
+    void (*forward_row)(float *y, const float *x, const uint32_t *index, size_t count,
+                        const float *w, int vectors);
 
     /* order: y's start, then entries by group, inputs inside a group ascending */
     void (*sparse_pass)(const struct tare_sparse_pass *pass);

@@ -105,6 +105,85 @@ static void NAMED(gather_lists)(struct tare_lists *lists, const uint8_t *const *
     }
 }
 
+/* Bit i: whether x[i] isn't 0, for up to 64 values. */
+INLINE uint64_t lit_values(const float *x, size_t n) {
+    uint64_t bits = 0;
+    size_t i = 0;
+    for (; i + LANES <= n && i < 64; i += LANES)
+        bits |= (uint64_t)v_lit(x + i) << i;
+    for (; i < n && i < 64; i++)
+        bits |= (uint64_t)(x[i] != 0) << i;
+    return bits;
+}
+
+/* A group a time of each sample; the groups that are lit are found 16 at a time. */
+static size_t NAMED(gather_lists_floats)(struct tare_lists *lists, const float *x, size_t count,
+                                         size_t n_in) {
+    size_t groups = (n_in + TARE_GROUP - 1) / TARE_GROUP, entries = 0;
+    memset(lists->count, 0, groups * sizeof *lists->count);
+    for (size_t b = 0; b < count; b++, x += n_in)
+        for (size_t start = 0; start < n_in;) {
+            uint64_t lit = 0;
+            size_t first = start / TARE_GROUP;
+            for (size_t quarter = 0; quarter < 64 && start < n_in; quarter += 16, start += 64) {
+                uint64_t bits = lit_values(x + start, n_in - start);
+                bits |= bits >> 1;
+                bits |= bits >> 2;
+                lit |= _pext_u64(bits, 0x1111111111111111U) << quarter;
+            }
+            entries += (size_t)__builtin_popcountll(lit);
+            for (; lit != 0; lit &= lit - 1) {
+                size_t g = first + (size_t)__builtin_ctzll(lit), i = g * TARE_GROUP;
+                size_t at = g * lists->batch + lists->count[g]++;
+                lists->row[at] = (uint32_t)b;
+                if (i + TARE_GROUP <= n_in)
+                    memcpy(lists->value + at * TARE_GROUP, x + i, TARE_GROUP * sizeof *x);
+                else
+                    for (size_t k = 0; k < TARE_GROUP; k++)
+                        lists->value[at * TARE_GROUP + k] = i + k < n_in ? x[i + k] : 0;
+            }
+        }
+    return entries;
+}
+
+static size_t NAMED(find_nonzero)(uint32_t *index, const float *x, size_t n) {
+    size_t count = 0, i = 0;
+    for (; i + LANES <= n; i += LANES)
+        count += i_compress(index + count, v_lit(x + i), (int32_t)i);
+    for (; i < n; i++) {
+        index[count] = (uint32_t)i;
+        count += x[i] != 0;
+    }
+    return count;
+}
+
+INLINE void forward_row_n(float *y, const float *x, const uint32_t *index, size_t count,
+                          const float *w, const int N) {
+    V even[2], odd[2];
+    size_t width = (size_t)(N * LANES), e = 0;
+    UNROLL for (int n = 0; n < N; n++) even[n] = v_load(y + n * LANES), odd[n] = v_zero();
+    for (; e + 1 < count; e += 2) {
+        const float *w0 = w + index[e] * width, *w1 = w + index[e + 1] * width;
+        V x0 = v_one(x[index[e]]), x1 = v_one(x[index[e + 1]]);
+        UNROLL for (int n = 0; n < N; n++) {
+            even[n] = v_fma(x0, v_load(w0 + n * LANES), even[n]);
+            odd[n] = v_fma(x1, v_load(w1 + n * LANES), odd[n]);
+        }
+    }
+    if (e < count) {
+        V x0 = v_one(x[index[e]]);
+        UNROLL for (int n = 0; n < N; n++) even[n] =
+            v_fma(x0, v_load(w + index[e] * width + n * LANES), even[n]);
+    }
+    UNROLL for (int n = 0; n < N; n++) v_store(y + n * LANES, even[n] + odd[n]);
+}
+
+static void NAMED(forward_row)(float *y, const float *x, const uint32_t *index, size_t count,
+                               const float *w, int vectors) {
+    vectors == 1 ? forward_row_n(y, x, index, count, w, 1)
+                 : forward_row_n(y, x, index, count, w, 2);
+}
+
 /* acc: gradient of a group's rows; entries in order. */
 INLINE void group_gradient(V acc[TARE_GROUP][2], const struct tare_lists *lists, size_t g,
                            const float *dy, const int N) {

@@ -44,6 +44,45 @@ static void NAMED(gather_lists)(struct tare_lists *lists, const uint8_t *const *
     }
 }
 
+static size_t NAMED(gather_lists_floats)(struct tare_lists *lists, const float *x, size_t count,
+                                         size_t n_in) {
+    size_t entries = 0;
+    for (size_t g = 0; g * TARE_GROUP < n_in; g++) {
+        lists->count[g] = 0;
+        for (size_t b = 0; b < count; b++) {
+            float *value = lists->value + (g * lists->batch + lists->count[g]) * TARE_GROUP;
+            bool lit = false;
+            for (size_t k = 0, i = g * TARE_GROUP; k < TARE_GROUP; k++, i++) {
+                value[k] = i < n_in ? x[b * n_in + i] : 0;
+                lit = lit || value[k] != 0;
+            }
+            if (lit)
+                lists->row[g * lists->batch + lists->count[g]++] = (uint32_t)b;
+        }
+        entries += lists->count[g];
+    }
+    return entries;
+}
+
+static size_t NAMED(find_nonzero)(uint32_t *index, const float *x, size_t n) {
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        if (x[i] != 0)
+            index[count++] = (uint32_t)i;
+    return count;
+}
+
+static void NAMED(forward_row)(float *y, const float *x, const uint32_t *index, size_t count,
+                               const float *w, int vectors) {
+    size_t width = (size_t)vectors * LANES;
+    for (size_t j = 0; j < width; j++) {
+        float even = y[j], odd = 0;
+        for (size_t e = 0; e < count; e++)
+            *(e % 2 ? &odd : &even) += x[index[e]] * w[index[e] * width + j];
+        y[j] = even + odd;
+    }
+}
+
 static void NAMED(gather_dense)(float *x, const uint8_t *const *images, size_t count, size_t n_in,
                                 size_t batch, size_t width, size_t first, size_t end) {
     size_t panels = (n_in + width - 1) / width;

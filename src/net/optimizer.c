@@ -1,11 +1,11 @@
 /* optimizer.c: the optimisers' names, defaults and the ranges of their constants: what exists once,
- * whatever the precision. Their mathematics is in optim.c. */
+ * whatever the precision. Their mathematics is in src/engine/optim.c and src/kernel. */
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "tare/train.h"
+#include "tare/optimizer.h"
 #include "tare/words.h"
 
 static const char *const names[] = {
