@@ -24,7 +24,7 @@ CC ?= cc
 CFLAGS ?= -O2 -g
 prefix ?= /usr/local
 libexecdir ?= $(prefix)/libexec
-PKGS = jansson zlib libpng nettle libcurl
+PKGS = jansson zlib libdeflate libpng nettle libcurl
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
        -Wvla -Werror=switch -Werror=implicit-function-declaration
 STD = -std=c17 -D_GNU_SOURCE -ffp-contract=off

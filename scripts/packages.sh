@@ -8,7 +8,7 @@
 # test: everything `make test` needs.  a|b: a is installed, unless b already is (they exclude each other).
 set -eu
 
-build="build-essential pkg-config libjansson-dev zlib1g-dev libpng-dev nettle-dev libcurl4-gnutls-dev|libcurl4-openssl-dev"
+build="build-essential pkg-config libjansson-dev zlib1g-dev libdeflate-dev libpng-dev nettle-dev libcurl4-gnutls-dev|libcurl4-openssl-dev"
 run="python3 python3-venv dataset-fashion-mnist ca-certificates"
 test="libcmocka-dev libmicrohttpd-dev libzip-dev clang libclang-rt-14-dev clang-format git jq locales procps"
 
@@ -29,7 +29,7 @@ done
 
 if ! command -v dpkg-query >/dev/null; then
     # Not Debian: the libraries themselves are asked for, by their pkg-config names.
-    if pkg-config --exists jansson zlib libpng nettle libcurl; then exit 0; fi
+    if pkg-config --exists jansson zlib libdeflate libpng nettle libcurl; then exit 0; fi
     echo "packages.sh: this is not Debian; install what these Debian packages hold: $wanted" >&2
     exit 1
 fi

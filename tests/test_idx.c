@@ -78,29 +78,29 @@ static void every_change_of_a_header_byte_is_survived(void **state) {
     }
 }
 
-static enum tare_status append(void *context, const uint8_t *bytes, size_t size,
-                               struct tare_err *err) {
-    (void)err;
-    tare_buf_append(context, bytes, size);
-    return TARE_OK;
-}
-
-/* What bytes decode to, appended to out. */
+/* What bytes decode to, appended to out: `expected` bytes, or they are refused. Piece by piece and
+ * all at once the answer must be the same. */
 static enum tare_status decode(struct tare_buf *out, const void *bytes, size_t size,
-                               struct tare_err *err) {
-    struct tare_decoded file;
-    enum tare_status status = tare_decoded_wrap(&file, bytes, size, "z", err);
+                               size_t expected, struct tare_err *err) {
+    struct tare_decoded pieces, whole;
+    char piecewise[65], sha256[65];
+    bool good = tare_decoded_wrap(&pieces, bytes, size, "z", NULL) == TARE_OK &&
+                tare_decoded_sha256(piecewise, &pieces, (size_t)1 << 30, NULL) == TARE_OK;
+    good = good && pieces.bytes == expected;
+    tare_decoded_close(&pieces);
+    enum tare_status status = tare_decoded_wrap(&whole, bytes, size, "z", err);
     if (status == TARE_OK)
-        status = tare_decoded_count(&file, (size_t)1 << 30, err);
-    if (status == TARE_OK)
-        status = tare_decoded_pass(&file, append, out, err);
-    if (status == TARE_OK) {
-        char sha256[65];
-        tare_sha256_hex(sha256, out->data, out->size);
-        assert_int_equal(file.bytes, out->size);
-        assert_string_equal(file.sha256, sha256);
+        status = tare_decoded_read(&whole, expected, NULL, NULL, err);
+    assert_true(good == (whole.content != NULL));
+    if (status == TARE_OK && !good)
+        status = TARE_DATA;
+    if (good) {
+        assert_int_equal(whole.bytes, expected);
+        tare_sha256_hex(sha256, whole.content, whole.bytes);
+        assert_string_equal(piecewise, sha256);
+        tare_buf_append(out, whole.content, whole.bytes);
     }
-    tare_decoded_close(&file);
+    tare_decoded_close(&whole);
     return status;
 }
 
@@ -109,11 +109,12 @@ static void gzip_is_inflated_and_members_are_joined(void **state) {
     struct tare_buf packed = {0}, out = {0};
     gzip_bytes(&packed, images_idx, 16);
     gzip_bytes(&packed, images_idx + 16, 12);
-    assert_int_equal(decode(&out, packed.data, packed.size, NULL), TARE_OK);
+    gzip_bytes(&packed, "", 0); /* a member may be empty */
+    assert_int_equal(decode(&out, packed.data, packed.size, sizeof images_idx, NULL), TARE_OK);
     assert_int_equal(out.size, sizeof images_idx);
     assert_memory_equal(out.data, images_idx, sizeof images_idx);
     tare_buf_free(&out);
-    assert_int_equal(decode(&out, images_idx, sizeof images_idx, NULL), TARE_OK);
+    assert_int_equal(decode(&out, images_idx, sizeof images_idx, sizeof images_idx, NULL), TARE_OK);
     assert_int_equal(out.size, sizeof images_idx);
     tare_buf_free(&out);
     tare_buf_free(&packed);
@@ -131,7 +132,7 @@ static void long_files_are_decoded_piece_by_piece(void **state) {
     struct tare_buf packed = {0}, out = {0};
     gzip_bytes(&packed, noise, SIZE);
     assert_true(packed.size > 2 * 65536);
-    assert_int_equal(decode(&out, packed.data, packed.size, NULL), TARE_OK);
+    assert_int_equal(decode(&out, packed.data, packed.size, SIZE, NULL), TARE_OK);
     assert_int_equal(out.size, SIZE);
     assert_memory_equal(out.data, noise, SIZE);
     tare_buf_free(&out);
@@ -145,20 +146,62 @@ static void damaged_gzip_is_refused(void **state) {
     gzip_bytes(&packed, images_idx, sizeof images_idx);
     for (size_t size = 2; size < packed.size; size++) { /* less is no gzip */
         uint8_t *bytes = exact_copy(packed.data, size);
-        assert_int_equal(decode(&out, bytes, size, NULL), TARE_DATA);
+        assert_int_equal(decode(&out, bytes, size, sizeof images_idx, NULL), TARE_DATA);
         free(bytes);
     }
     for (size_t at = 10; at < packed.size; at++) { /* the first ten bytes hold a date and hints */
         uint8_t *bytes = exact_copy(packed.data, packed.size);
         bytes[at] ^= 0x10;
-        assert_int_equal(decode(&out, bytes, packed.size, NULL), TARE_DATA);
+        assert_int_equal(decode(&out, bytes, packed.size, sizeof images_idx, NULL), TARE_DATA);
         free(bytes);
     }
     struct tare_err err = {0};
     tare_buf_puts(&packed, "tail");
-    assert_int_equal(decode(&out, packed.data, packed.size, &err), TARE_DATA);
+    assert_int_equal(decode(&out, packed.data, packed.size, sizeof images_idx, &err), TARE_DATA);
     assert_non_null(strstr(err.where, "z, byte"));
     tare_buf_free(&out);
+    tare_buf_free(&packed);
+}
+
+static void a_member_that_lies_about_its_header_is_refused(void **state) {
+    (void)state;
+    /* The first member's header has a checksum of its own (FHCRC), right and wrong. */
+    const uint8_t start[10] = {0x1f, 0x8b, 8, 2, 0, 0, 0, 0, 0, 3};
+    const uint32_t crc = (uint32_t)crc32(0, start, sizeof start);
+    struct tare_buf plain = {0}, packed = {0}, out = {0};
+    gzip_bytes(&plain, images_idx, sizeof images_idx);
+    for (int second = 0; second < 2; second++) { /* alone, and behind another */
+        for (int wrong = 0; wrong < 2; wrong++) {
+            packed.size = 0;
+            if (second)
+                gzip_bytes(&packed, "", 0);
+            tare_buf_append(&packed, start, sizeof start);
+            const uint8_t sum[2] = {(uint8_t)(crc + (uint32_t)wrong), (uint8_t)(crc >> 8)};
+            tare_buf_append(&packed, sum, 2);
+            tare_buf_append(&packed, plain.data + 10, plain.size - 10);
+            assert_int_equal(decode(&out, packed.data, packed.size, sizeof images_idx, NULL),
+                             wrong ? TARE_DATA : TARE_OK);
+        }
+    }
+    tare_buf_free(&out);
+    tare_buf_free(&packed);
+    tare_buf_free(&plain);
+}
+
+/* 1 MiB of empty members before 28 bytes: nobody writes that. */
+static void more_headers_than_data_are_refused(void **state) {
+    (void)state;
+    struct tare_buf packed = {0};
+    struct tare_err err = {0};
+    gzip_bytes(&packed, images_idx, sizeof images_idx);
+    while (packed.size <= ((size_t)1 << 20) + 2 * sizeof images_idx)
+        gzip_bytes(&packed, "", 0);
+    struct tare_decoded file;
+    struct tare_array images;
+    assert_int_equal(tare_decoded_wrap(&file, packed.data, packed.size, "z", NULL), TARE_OK);
+    assert_int_equal(tare_images_take(&images, &file, &err), TARE_DATA);
+    assert_non_null(strstr(err.what, "too many"));
+    tare_decoded_close(&file);
     tare_buf_free(&packed);
 }
 
@@ -297,6 +340,8 @@ int main(void) {
         cmocka_unit_test(gzip_is_inflated_and_members_are_joined),
         cmocka_unit_test(damaged_gzip_is_refused),
         cmocka_unit_test(long_files_are_decoded_piece_by_piece),
+        cmocka_unit_test(a_member_that_lies_about_its_header_is_refused),
+        cmocka_unit_test(more_headers_than_data_are_refused),
         cmocka_unit_test(a_bomb_is_not_inflated_to_its_end),
         cmocka_unit_test(labels_of_every_integer_type_become_int32),
         cmocka_unit_test(labels_out_of_range_are_named),

@@ -28,6 +28,7 @@ struct tare_dataset {
     bool standin;    /* not the set that was asked for */
     size_t classes;  /* 1 + the largest label */
     struct tare_array train_images, train_labels, test_images, test_labels;
+    bool mapped;  /* the images lie in the prepared folder's own files */
     char *origin; /* for the cache: how the source files were when they were read; may be NULL */
 };
 

@@ -1,11 +1,16 @@
-/* decoded.c: plain and gzip files read in passes of 64 KiB (decoded.h). zlib inflates and checks
- * the CRC; several members one after the other are one file, as `cat a.gz b.gz` makes it.
+/* decoded.c: plain and gzip files (decoded.h). libdeflate inflates what is kept, in one go into
+ * memory of the right size; zlib what is only looked at, in pieces of 64 KiB: the head, what is too
+ * large to be believed, and what is hashed. Both check the CRC; several members one after the other
+ * are one file, as `cat a.gz b.gz` makes it.
  */
 #include "data/decoded.h"
 
+#include <libdeflate.h>
+#include <limits.h>
 #include <nettle/sha2.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -15,6 +20,10 @@
 #include "tare/buf.h"
 
 #define CHUNK_BYTES 65536
+/* A file that promises more is looked through before memory is taken for it. */
+#define ONCE_BYTES ((size_t)64 << 20)
+/* Of compressed data over twice what they hold: they'd be headers more than anything else. */
+#define MORE_PACKED_BYTES ((size_t)1 << 20)
 #define ANEW "copy or download the file anew"
 
 /* One pass: who takes the bytes, how many there were, and after how many it may stop. */
@@ -180,11 +189,13 @@ enum tare_status tare_decoded_wrap(struct tare_decoded *file, const void *bytes,
 void tare_decoded_close(struct tare_decoded *file) {
     if (file->file != NULL)
         fclose(file->file);
+    if (file->content != NULL && !file->taken)
+        munmap(file->content, file->bytes);
     free(file->head);
     *file = (struct tare_decoded){0};
 }
 
-/* ---- the passes --------------------------------------------------------------------------------
+/* ---- looking through ---------------------------------------------------------------------------
  */
 
 static enum tare_status drop(void *context, const uint8_t *bytes, size_t size,
@@ -193,54 +204,172 @@ static enum tare_status drop(void *context, const uint8_t *bytes, size_t size,
     return TARE_OK;
 }
 
-enum tare_status tare_decoded_count(struct tare_decoded *file, size_t most, struct tare_err *err) {
-    struct pass pass = {.take = drop, .most = most};
-    if (file->compressed) {
-        const enum tare_status status = run_pass(file, &pass, err);
-        file->bytes = pass.total;
-        return status;
-    }
-    const off_t end = fseeko(file->file, 0, SEEK_END) == 0 ? ftello(file->file) : -1;
-    if (end < 0)
-        return read_failed(file, err);
-    file->bytes = (size_t)end;
+static enum tare_status hash(void *context, const uint8_t *bytes, size_t size,
+                             struct tare_err *err) {
+    (void)err;
+    sha256_update(context, size, bytes);
     return TARE_OK;
 }
 
-/* What hashes on the way. */
-struct hashing {
-    struct sha256_ctx sha256;
-    tare_decoded_take *take;
-    void *context;
-    const char *name;
-    size_t left; /* of the bytes that were counted */
-};
-
-static enum tare_status changed(const char *name, struct tare_err *err) {
-    return tare_fail(err, TARE_DATA, name, "try again", "the file changed while it was read");
-}
-
-static enum tare_status hash_and_take(void *context, const uint8_t *bytes, size_t size,
-                                      struct tare_err *err) {
-    struct hashing *h = context;
-    if (size > h->left)
-        return changed(h->name, err);
-    h->left -= size;
-    sha256_update(&h->sha256, size, bytes);
-    return h->take != NULL ? h->take(h->context, bytes, size, err) : TARE_OK;
-}
-
-enum tare_status tare_decoded_pass(struct tare_decoded *file, tare_decoded_take *take,
-                                   void *context, struct tare_err *err) {
-    struct hashing h = {.take = take, .context = context, .name = file->name, .left = file->bytes};
-    struct pass pass = {.take = hash_and_take, .context = &h, .most = file->bytes};
+enum tare_status tare_decoded_sha256(char sha256[65], struct tare_decoded *file, size_t most,
+                                     struct tare_err *err) {
+    struct sha256_ctx context;
+    struct pass pass = {.take = hash, .context = &context, .most = most};
     uint8_t digest[SHA256_DIGEST_SIZE];
-    sha256_init(&h.sha256);
-    enum tare_status status = run_pass(file, &pass, err);
-    if (status == TARE_OK && h.left > 0)
-        status = changed(file->name, err);
-    sha256_digest(&h.sha256, sizeof digest, digest);
+    sha256_init(&context);
+    const enum tare_status status = run_pass(file, &pass, err);
+    file->bytes = pass.total;
+    sha256_digest(&context, sizeof digest, digest);
     for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(file->sha256 + 2 * i, 3, "%02x", digest[i]);
+        snprintf(sha256 + 2 * i, 3, "%02x", digest[i]);
     return status;
+}
+
+/* ---- reading all of it -------------------------------------------------------------------------
+ */
+
+/* Of the file as it lies there. */
+static enum tare_status find_size(size_t *size, const struct tare_decoded *file,
+                                  struct tare_err *err) {
+    const off_t end = fseeko(file->file, 0, SEEK_END) == 0 ? ftello(file->file) : -1;
+    if (end < 0 || fseeko(file->file, 0, SEEK_SET) != 0)
+        return read_failed(file, err);
+    *size = (size_t)end;
+    return TARE_OK;
+}
+
+static enum tare_status fill(uint8_t *out, size_t size, const struct tare_decoded *file,
+                             struct tare_err *err) {
+    if (fread(out, 1, size, file->file) == size)
+        return TARE_OK;
+    return ferror(file->file) ? read_failed(file, err)
+                              : tare_fail(err, TARE_DATA, file->name, "try again",
+                                          "the file changed while it was read");
+}
+
+/* Pages of the system's own: an array takes them over as they are, header and all. Large ones spare
+ * a page fault for each 4 KiB. */
+static enum tare_status make_content(struct tare_decoded *file, size_t size, struct tare_err *err) {
+    void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED)
+        return tare_fail(err, TARE_MEMORY, file->name, "close other programs or use less data",
+                         "no memory for its %zu bytes", size);
+    madvise(pages, size, MADV_HUGEPAGE);
+    file->content = pages;
+    file->bytes = size;
+    return TARE_OK;
+}
+
+static void drop_content(struct tare_decoded *file) {
+    munmap(file->content, file->bytes);
+    file->content = NULL;
+}
+
+/* libdeflate doesn't check a header's own checksum. */
+static enum tare_status check_member_header(const struct tare_decoded *file, const uint8_t *bytes,
+                                            size_t size, size_t at, struct tare_err *err) {
+    uint8_t out[1];
+    z_stream stream = {.next_in = (z_const Bytef *)(uintptr_t)bytes,
+                       .avail_in = size < UINT_MAX ? (uInt)size : UINT_MAX,
+                       .next_out = out,
+                       .avail_out = sizeof out};
+    if (inflateInit2(&stream, 15 + 16) != Z_OK)
+        return tare_fail(err, TARE_MEMORY, file->name, NULL, "no memory to decompress it");
+    enum tare_status status = TARE_OK;
+    const int result = inflate(&stream, Z_BLOCK); /* stops behind the header */
+    if (result != Z_OK || stream.avail_in == 0)
+        status = tare_fail_at(err, file->name, at, ANEW, "the compressed data are damaged: %s",
+                              stream.msg != NULL ? stream.msg : "they end too early");
+    inflateEnd(&stream);
+    return status;
+}
+
+/* Inflates all members into the content; *bytes: how many came out, one more than there is room for
+ * when it would be more. */
+static enum tare_status inflate_members(size_t *bytes, struct tare_decoded *file,
+                                        const uint8_t *packed, size_t packed_bytes,
+                                        struct tare_err *err) {
+    struct libdeflate_decompressor *inflater = libdeflate_alloc_decompressor();
+    if (inflater == NULL)
+        return tare_fail(err, TARE_MEMORY, file->name, NULL, "no memory to decompress it");
+    enum tare_status status = TARE_OK;
+    enum libdeflate_result result = LIBDEFLATE_SUCCESS;
+    *bytes = 0;
+    for (size_t at = 0; at < packed_bytes && status == TARE_OK && result == LIBDEFLATE_SUCCESS;) {
+        size_t used = 0, got = 0;
+        status = check_member_header(file, packed + at, packed_bytes - at, at, err);
+        if (status != TARE_OK)
+            break;
+        result = libdeflate_gzip_decompress_ex(inflater, packed + at, packed_bytes - at,
+                                               file->content + *bytes, file->bytes - *bytes, &used,
+                                               &got);
+        if (result == LIBDEFLATE_BAD_DATA)
+            status = tare_fail_at(err, file->name, at, ANEW,
+                                  "the compressed data that begin here are damaged, or end too "
+                                  "early");
+        at += used;
+        *bytes += got;
+    }
+    if (result == LIBDEFLATE_INSUFFICIENT_SPACE)
+        *bytes = file->bytes + 1;
+    libdeflate_free_decompressor(inflater);
+    return status;
+}
+
+static enum tare_status read_packed(struct tare_decoded *file, size_t most, size_t packed_bytes,
+                                    struct tare_err *err) {
+    uint8_t *packed = malloc(packed_bytes);
+    size_t bytes = 0;
+    enum tare_status status =
+        packed == NULL ? tare_fail(err, TARE_MEMORY, file->name, NULL, "no memory to read it")
+                       : fill(packed, packed_bytes, file, err);
+    if (status == TARE_OK)
+        status = make_content(file, most, err);
+    if (status == TARE_OK)
+        status = inflate_members(&bytes, file, packed, packed_bytes, err);
+    free(packed);
+    if (file->content != NULL && (status != TARE_OK || bytes != most)) {
+        drop_content(file);
+        file->bytes = bytes;
+    }
+    return status;
+}
+
+static enum tare_status read_all_plain(struct tare_decoded *file, struct tare_err *err) {
+    enum tare_status status = make_content(file, file->bytes, err);
+    if (status == TARE_OK)
+        status = fill(file->content, file->bytes, file, err);
+    if (status != TARE_OK && file->content != NULL)
+        drop_content(file);
+    return status;
+}
+
+enum tare_status tare_decoded_read(struct tare_decoded *file, size_t expected,
+                                   tare_decoded_take *check, void *context, struct tare_err *err) {
+    struct pass pass = {.take = check != NULL ? check : drop, .context = context, .most = expected};
+    size_t size = 0;
+    enum tare_status status = find_size(&size, file, err);
+    const bool looks = expected > ONCE_BYTES && (file->compressed || check != NULL);
+    if (status != TARE_OK)
+        return status;
+    if (!file->compressed && size != expected) {
+        file->bytes = size;
+        return TARE_OK;
+    }
+    if (file->compressed && size > 2 * expected + MORE_PACKED_BYTES)
+        return tare_fail_at(err, file->name, size, ANEW,
+                            "%zu compressed bytes are too many for the %zu that the header inside "
+                            "promises",
+                            size, expected);
+    if (looks) {
+        status = run_pass(file, &pass, err);
+        file->bytes = pass.total;
+        if (status != TARE_OK || pass.total != expected)
+            return status;
+        status = find_size(&size, file, err);
+    }
+    file->bytes = expected;
+    if (status != TARE_OK)
+        return status;
+    return file->compressed ? read_packed(file, expected, size, err) : read_all_plain(file, err);
 }

@@ -1,7 +1,8 @@
 /* images.c: one file of images or of labels, whatever it is written as: IDX (idx.c) or .npy
  * (base/npy.c), compressed (decoded.c) or not. The content decides, not the name. Images come out
  * as unsigned bytes with the image number first, labels as int32 from 0 to TARE_MAX_CLASSES − 1.
- * Header first, then the file's size, then memory, then the data straight into it.
+ * Header first, then memory for what it promises, then the file straight into it; images stay
+ * there.
  */
 #include <inttypes.h>
 #include <stdint.h>
@@ -17,42 +18,13 @@ static enum tare_status read_header(struct tare_npy_header *header, const struct
                : tare_idx_header_parse(header, file->head, file->head_bytes, file->name, err);
 }
 
-/* Is the file as long as its header says? */
-static enum tare_status check_size(struct tare_decoded *file, const struct tare_npy_header *header,
-                                   struct tare_err *err) {
-    const size_t data_bytes = header->count * header->element_bytes;
-    const enum tare_status status = tare_decoded_count(file, header->data_offset + data_bytes, err);
+/* All of the file, if it is as long as its header says. */
+static enum tare_status read_content(struct tare_decoded *file,
+                                     const struct tare_npy_header *header, tare_decoded_take *check,
+                                     void *context, struct tare_err *err) {
+    const size_t expected = header->data_offset + header->count * header->element_bytes;
+    const enum tare_status status = tare_decoded_read(file, expected, check, context, err);
     return status == TARE_OK ? tare_npy_size_check(header, file->bytes, file->name, err) : status;
-}
-
-/* The data of a file on their way into an array. */
-struct filling {
-    const struct tare_npy_header *header;
-    const char *name;
-    size_t skip; /* bytes of the header still to come */
-    uint8_t *pixels;
-    int32_t *labels;    /* NULL: they are only looked at */
-    size_t at;          /* pixels or labels done */
-    uint8_t element[8]; /* of a label that lies across two pieces */
-    size_t element_bytes;
-};
-
-/* What a piece holds after the header; *size is set to its length. */
-static const uint8_t *skip_header(struct filling *f, const uint8_t *bytes, size_t *size) {
-    const size_t skipped = f->skip < *size ? f->skip : *size;
-    f->skip -= skipped;
-    *size -= skipped;
-    return bytes + skipped;
-}
-
-static enum tare_status take_pixels(void *context, const uint8_t *bytes, size_t size,
-                                    struct tare_err *err) {
-    (void)err;
-    struct filling *f = context;
-    bytes = skip_header(f, bytes, &size);
-    memcpy(f->pixels + f->at, bytes, size);
-    f->at += size;
-    return TARE_OK;
 }
 
 enum tare_status tare_images_take(struct tare_array *images, struct tare_decoded *file,
@@ -70,15 +42,17 @@ enum tare_status tare_images_take(struct tare_array *images, struct tare_decoded
         return tare_fail(err, TARE_DATA, file->name, "give (n, values), (n, h, w) or (n, h, w, c)",
                          "this does not hold images: it has %d dimension%s and %zu values", h.rank,
                          h.rank == 1 ? "" : "s", h.count);
-    status = check_size(file, &h, err);
-    if (status == TARE_OK)
-        status = tare_array_make(images, TARE_U8, h.rank, h.shape, err);
-    struct filling f = {.header = &h, .skip = h.data_offset, .pixels = images->data};
-    if (status == TARE_OK)
-        status = tare_decoded_pass(file, take_pixels, &f, err);
+    status = read_content(file, &h, NULL, NULL, err);
     if (status != TARE_OK)
-        tare_array_free(images);
-    return status;
+        return status;
+    *images = (struct tare_array){.dtype = TARE_U8,
+                                  .rank = h.rank,
+                                  .data = file->content + h.data_offset,
+                                  .map = file->content,
+                                  .map_bytes = file->bytes};
+    memcpy(images->shape, h.shape, sizeof images->shape);
+    file->taken = true;
+    return TARE_OK;
 }
 
 /* The integer at `at`, of any width and byte order. Values over INT64_MAX come out negative, and
@@ -102,11 +76,23 @@ static enum tare_status check_label(int64_t label, size_t i, const char *name,
                      "label %zu is %" PRId64 ", outside 0 … %d", i, label, TARE_MAX_CLASSES - 1);
 }
 
+/* Labels on their way into an array. */
+struct filling {
+    const struct tare_npy_header *header;
+    const char *name;
+    size_t skip;        /* bytes of the header still to come */
+    int32_t *labels;    /* NULL: they are only looked at */
+    size_t at;          /* labels done */
+    uint8_t element[8]; /* of a label that lies across two pieces */
+    size_t element_bytes;
+};
+
 static enum tare_status take_labels(void *context, const uint8_t *bytes, size_t size,
                                     struct tare_err *err) {
     struct filling *f = context;
-    bytes = skip_header(f, bytes, &size);
-    for (size_t i = 0; i < size; i++) {
+    const size_t skipped = f->skip < size ? f->skip : size;
+    f->skip -= skipped;
+    for (size_t i = skipped; i < size; i++) {
         f->element[f->element_bytes++] = bytes[i];
         if (f->element_bytes < f->header->element_bytes)
             continue;
@@ -144,15 +130,13 @@ enum tare_status tare_labels_take(struct tare_array *labels, struct tare_decoded
                          "%zu labels are more than fit in %zu MiB", h.count,
                          TARE_MAX_ARRAY_BYTES >> 20);
     struct filling f = {.header = &h, .name = file->name, .skip = h.data_offset};
-    status = check_size(file, &h, err);
-    if (status == TARE_OK)
-        status = tare_decoded_pass(file, take_labels, &f, err);
+    status = read_content(file, &h, take_labels, &f, err);
     if (status == TARE_OK)
         status = tare_array_make(labels, TARE_I32, 1, &h.count, err);
     f = (struct filling){
         .header = &h, .name = file->name, .skip = h.data_offset, .labels = labels->data};
     if (status == TARE_OK)
-        status = tare_decoded_pass(file, take_labels, &f, err);
+        status = take_labels(&f, file->content, file->bytes, err);
     if (status != TARE_OK)
         tare_array_free(labels);
     return status;

@@ -6,9 +6,9 @@
  */
 #include "data/npz.h"
 
+#include <libdeflate.h>
 #include <stdio.h>
 #include <string.h>
-#include <zlib.h>
 
 #define FIRST_DOS_DATE ((0 << 9) | (1 << 5) | 1) /* 1980-01-01, where zip's calendar begins */
 #define MAX_ENTRIES 16
@@ -118,7 +118,7 @@ enum tare_status tare_npz_bytes(struct tare_buf *out, const char *const *names,
         if (status == TARE_OK) {
             *e = (struct entry){.at = out->size,
                                 .bytes = npy.size,
-                                .crc = (uint32_t)crc32_z(0, (const Bytef *)npy.data, npy.size),
+                                .crc = (uint32_t)libdeflate_crc32(0, npy.data, npy.size),
                                 .wide = npy.size >= wide || out->size >= wide};
             snprintf(e->name, sizeof e->name, "%.50s.npy", names[i]);
             put_local(out, e);

@@ -63,7 +63,8 @@ enum tare_status tare_idx_header_parse(struct tare_npy_header *header, const voi
                                        size_t size, const char *name, struct tare_err *err);
 
 /* Images (uint8, n first) or labels (int32) out of an IDX or .npy file, opened and not yet read
- * (images.c). Afterwards file->bytes and file->sha256 are known. */
+ * (images.c). Afterwards file->bytes is known, and file->content until file is closed: images own
+ * it. */
 enum tare_status tare_images_take(struct tare_array *images, struct tare_decoded *file,
                                   struct tare_err *err);
 enum tare_status tare_labels_take(struct tare_array *labels, struct tare_decoded *file,

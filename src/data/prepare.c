@@ -277,10 +277,9 @@ enum tare_status tare_dataset_prepare(char **folder, const struct tare_dataset *
     if (final == NULL)
         status = tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory to prepare the data");
     else if (!tare_is_sealed(final))
-        status = set->train_images.map == NULL
-                     ? make(parent, final, set, err)
-                     : tare_fail(err, TARE_IO, final, "try again",
-                                 "the prepared data changed while they were used");
+        status = set->mapped ? tare_fail(err, TARE_IO, final, "try again",
+                                         "the prepared data changed while they were used")
+                             : make(parent, final, set, err);
     if (status == TARE_OK)
         tare_remember(set, final);
     free(cache);

@@ -13,9 +13,17 @@
 
 /* What is known of a file besides its array. */
 struct file_facts {
-    size_t bytes; /* uncompressed */
-    char sha256[65];
+    size_t bytes;    /* uncompressed */
+    char sha256[65]; /* empty, where no published file has so many bytes */
 };
+
+static bool may_be_published(size_t bytes) {
+    for (size_t k = 0; k < tare_known_set_count; k++)
+        for (size_t i = 0; i < TARE_SET_FILES; i++)
+            if (tare_known_sets[k].files[i].bytes == bytes)
+                return true;
+    return false;
+}
 
 static enum tare_status read_file(struct tare_dataset *set, struct file_facts *facts, size_t role,
                                   const char *path, struct tare_err *err) {
@@ -27,7 +35,8 @@ static enum tare_status read_file(struct tare_dataset *set, struct file_facts *f
                                : tare_labels_take(array, &file, err);
     if (status == TARE_OK) {
         facts->bytes = file.bytes;
-        memcpy(facts->sha256, file.sha256, sizeof facts->sha256);
+        if (may_be_published(file.bytes))
+            tare_sha256_hex(facts->sha256, file.content, file.bytes);
     }
     tare_decoded_close(&file);
     return status;

@@ -226,6 +226,7 @@ static bool take_array(struct tare_dataset *set, size_t role, const char *dir, b
 /* The arrays of the folder, which were there before and after they were taken. */
 static bool take_folder(struct tare_dataset *set, const char *name, const char *seal, bool mapped) {
     struct tare_buf expected = {0};
+    set->mapped = mapped;
     char sha256[65] = "", *cache = tare_cache_dir();
     char *parent = cache == NULL ? NULL : tare_path_join(cache, "prepared");
     char *dir = parent == NULL ? NULL : tare_path_join(parent, name);

@@ -19,7 +19,7 @@ NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)
 TARGETS := $(NAMES:%=$(FUZZ)/fuzz_%)
 CHECKS := address,undefined
 FLAGS := -fno-sanitize-recover=all -fno-omit-frame-pointer
-PKGS := jansson zlib libpng libzip nettle libcurl
+PKGS := jansson zlib libdeflate libpng libzip nettle libcurl
 SUB = @$(MAKE) --no-print-directory -s -f tests/fuzz/fuzz.mk -j$(JOBS)
 share = $(shell s=$$(( $(1) * $(JOBS) / $(words $(NAMES)) )); echo $$(( s > 1 ? s : 1 )))
 
