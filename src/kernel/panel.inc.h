@@ -439,6 +439,16 @@ INLINE V v_log(V x) {
     return v_fma(e, v_one(0x1.62e4p-1F), v_fma(e, v_one(0x1.7f7d1cp-20F), log_m));
 }
 
+static void NAMED(exp)(float *y, const float *x, size_t n) {
+    for (size_t i = 0; i < n; i += LANES)
+        v_store(y + i, v_exp(v_load(x + i)));
+}
+
+static void NAMED(log)(float *y, const float *x, size_t n) {
+    for (size_t i = 0; i < n; i += LANES)
+        v_store(y + i, v_log(v_load(x + i)));
+}
+
 /* Where row b of the logits has its columns from c on, up to the end of a panel. */
 INLINE size_t logits_at(size_t b, size_t c, size_t batch, size_t width) {
     return (c / width * batch + b) * width + c % width;
