@@ -230,9 +230,7 @@ static struct tare_update update_of(int trial) {
         .lr = 0.1F,
         .momentum = 0.9F,
         .beta1 = 0.9F,
-        .rest1 = 0.1F,
         .beta2 = 0.99F,
-        .rest2 = 0.01F,
         .rate = 0.05F,
         /* A quotient by √v of a v that is nearly 0 would only measure v's rounding. */
         .epsilon = 0.1F};

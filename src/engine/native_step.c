@@ -131,7 +131,8 @@ static void forward_panel(const struct part *p, const struct native_layer *layer
 /* ---- the first layer, there and back -----------------------------------------------------------
  */
 
-/* soon: this thread's part of the images of the batch after the next. */
+/* soon: this thread's part of the images of the batch after the next, which are fetched meanwhile.
+ */
 static void turn_sparse(const struct part *p, size_t panel, const struct native_inputs *back,
                         const struct native_inputs *next, size_t soon_first, size_t soon_end) {
     const struct tare_native *n = p->n;
@@ -259,8 +260,7 @@ static void run_steps(const struct run *run, int index) {
         struct native_inputs *next = &n->inputs[s % 2], *other = &n->inputs[(s + 1) % 2];
         if (s > 0 && index == 0)
             run->losses[s - 1] = mean_loss(n);
-        turn(&p, s > 0 ? other : NULL, more ? next : NULL,
-             s + 2 < run->steps ? rows + 2 * n->batch : NULL);
+        turn(&p, s > 0 ? other : NULL, more ? next : NULL, still_more ? rows + n->batch : NULL);
         if (!more)
             return;
         tare_team_barrier(n->team);

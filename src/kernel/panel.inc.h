@@ -29,13 +29,12 @@
 
 /* A tare_update in registers. */
 struct NAMED(constants) {
-    V lr, momentum, beta1, rest1, beta2, rest2, rate, epsilon;
+    V lr, momentum, beta1, beta2, rate, epsilon;
 };
 
 INLINE struct NAMED(constants) constants_of(const struct tare_update *u) {
     return (struct NAMED(constants)){v_one(u->lr),    v_one(u->momentum), v_one(u->beta1),
-                                     v_one(u->rest1), v_one(u->beta2),    v_one(u->rest2),
-                                     v_one(u->rate),  v_one(u->epsilon)};
+                                     v_one(u->beta2), v_one(u->rate),     v_one(u->epsilon)};
 }
 
 /* One vector of parameters at w.p + at; returns what they have become. */
@@ -43,8 +42,8 @@ INLINE V update_one(const struct tare_state w, size_t at, V g, const struct NAME
                     const enum tare_optimizer_kind kind) {
     V p = v_load(w.p + at);
     if (kind == TARE_OPTIMIZER_ADAM) {
-        V m = v_fma(c.beta1, v_load(w.m + at), c.rest1 * g);
-        V v = v_fma(c.beta2, v_load(w.v + at), c.rest2 * g * g);
+        V m = v_fma(c.beta1, v_load(w.m + at), g);
+        V v = v_fma(g, g, c.beta2 * v_load(w.v + at));
         v_store(w.m + at, m);
         v_store(w.v + at, v);
         p = v_fnma(c.rate, v_step(m, v, c.epsilon), p);
@@ -223,11 +222,19 @@ INLINE void group_forward(float *y, const struct tare_lists *lists, size_t g, V 
     }
 }
 
-/* Asks for a few of the lines that will be read soon; *at counts lines. */
-INLINE void prefetch_soon(const struct tare_sparse_pass *s, size_t *at, size_t share) {
-    size_t lines = (s->soon_bytes + TARE_LINE_BYTES - 1) / TARE_LINE_BYTES;
-    for (size_t end = *at + share; *at < end && *at < lines * s->soon_count; ++*at)
-        __builtin_prefetch(s->soon[*at / lines] + *at % lines * TARE_LINE_BYTES, 0, 2);
+/* Where the images that will be read soon are asked for: a few lines a group. */
+struct NAMED(ahead) {
+    const uint8_t *const *image, *const *end;
+    size_t at, bytes;
+};
+
+INLINE void ask_ahead(struct NAMED(ahead) * a, size_t lines) {
+    for (; lines > 0 && a->image < a->end; lines--) {
+        __builtin_prefetch(*a->image + a->at, 0, 2);
+        a->at += TARE_LINE_BYTES;
+        if (a->at >= a->bytes)
+            a->at = 0, a->image++;
+    }
 }
 
 INLINE void sparse_pass_n(const struct tare_sparse_pass *s, const int N,
@@ -237,14 +244,14 @@ INLINE void sparse_pass_n(const struct tare_sparse_pass *s, const int N,
     const float *dy = s->dy;
     float *y = s->y;
     const struct NAMED(constants) c = constants_of(s->update);
-    size_t width = (size_t)(N * LANES), groups = s->groups, line = 0;
-    size_t share = ((s->soon_bytes / TARE_LINE_BYTES + 1) * s->soon_count + groups - 1) / groups;
+    struct NAMED(ahead) ahead = {s->soon, s->soon + s->soon_count, 0, s->soon_bytes};
+    size_t width = (size_t)(N * LANES), groups = s->groups;
+    size_t lines = (s->soon_bytes / TARE_LINE_BYTES + 1) * s->soon_count / groups + 1;
     for (size_t g = 0; g < groups; g++) {
         size_t at = g * TARE_GROUP * width;
         V row[TARE_GROUP][2];
         bool lit = next && next->count[g] > 0;
-        if (share > 0)
-            prefetch_soon(s, &line, share);
+        ask_ahead(&ahead, lines);
         if (back && (s->seen[g] || back->count[g] > 0)) {
             s->seen[g] = 1;
             group_gradient(row, back, g, dy, N);

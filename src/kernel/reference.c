@@ -18,8 +18,8 @@ static void update_one(const struct tare_state *w, size_t i, float g, const stru
         w->p[i] -= u->lr * w->v[i];
         return;
     case TARE_OPTIMIZER_ADAM:
-        w->m[i] = u->beta1 * w->m[i] + u->rest1 * g;
-        w->v[i] = u->beta2 * w->v[i] + u->rest2 * (g * g);
+        w->m[i] = u->beta1 * w->m[i] + g;
+        w->v[i] = u->beta2 * w->v[i] + g * g;
         w->p[i] -= u->rate * w->m[i] / (sqrtf(w->v[i]) + u->epsilon);
         return;
     }
