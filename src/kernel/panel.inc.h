@@ -96,10 +96,14 @@ static void NAMED(gather_lists)(struct tare_lists *lists, const uint8_t *const *
             }
         }
         for (size_t g = block; g < block + groups; g++) {
+            /* 16 entries at a time, so that the end of the loop is foreseen: what lies behind the
+             * last is nobody's. */
             float *value = lists->value + g * room * TARE_GROUP;
-            size_t left = (lists->count[g] * TARE_GROUP + LANES - 1) / LANES;
-            while (left-- > 0)
-                v_store(value + left * LANES, v_bytes((const uint8_t *)value + left * LANES));
+            for (size_t left = (lists->count[g] + 15) / 16 * 16 * TARE_GROUP; left > 0;)
+                UNROLL for (int i = 0; i < 16 * TARE_GROUP; i += LANES) {
+                    left -= LANES;
+                    v_store(value + left, v_bytes((const uint8_t *)value + left));
+                }
         }
     }
 }
