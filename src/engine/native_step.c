@@ -17,6 +17,8 @@
 
 #include "engine/native.h"
 
+#define NOTHING (-1) /* in place of one of the two places for inputs */
+
 struct run {
     struct tare_native *native;
     float *losses;
@@ -57,22 +59,20 @@ static void point_at_images(const struct part *p, const int32_t *rows) {
         n->scratch[p->index].images[b] = n->examples.images + (size_t)rows[b] * n->net.n_in;
 }
 
-/* This thread's part of the batch's inputs. */
-static void gather(const struct part *p, struct native_inputs *in, const int32_t *rows) {
+/* The batch's inputs, into one of the two places for them. Lists are each thread's own: to make
+ * them twice takes less time than to fetch half of them from another core. */
+static void gather(const struct part *p, int place, const int32_t *rows) {
     const struct tare_native *n = p->n;
-    const uint8_t *const *images = n->scratch[p->index].images;
+    const struct native_scratch *mine = &n->scratch[p->index];
     size_t first, end;
     point_at_images(p, rows);
     if (n->sparse) {
-        /* Whole cache lines of every image. */
-        size_t line = TARE_LINE_BYTES / TARE_GROUP;
-        share(p, &first, &end, (n->groups + line - 1) / line);
-        end = end * line < n->groups ? end * line : n->groups;
-        p->k->gather_lists(&in->lists, images, n->batch, n->net.n_in, first * line, end);
+        struct tare_lists lists = mine->lists[place];
+        p->k->gather_lists(&lists, mine->images, n->batch, n->net.n_in, 0, n->groups);
     } else {
         share(p, &first, &end, n->padded);
-        p->k->gather_dense(in->x, images, n->batch, n->net.n_in, n->padded, n->layers[0].x_width,
-                           first, end);
+        p->k->gather_dense(n->x[place], mine->images, n->batch, n->net.n_in, n->padded,
+                           n->layers[0].x_width, first, end);
     }
 }
 
@@ -133,49 +133,48 @@ static void forward_panel(const struct part *p, const struct native_layer *layer
 
 /* soon: this thread's part of the images of the batch after the next, which are fetched meanwhile.
  */
-static void turn_sparse(const struct part *p, size_t panel, const struct native_inputs *back,
-                        const struct native_inputs *next, size_t soon_first, size_t soon_end) {
+static void turn_sparse(const struct part *p, size_t panel, int back, int next, size_t soon_first,
+                        size_t soon_end) {
     const struct tare_native *n = p->n;
+    const struct native_scratch *mine = &n->scratch[p->index];
     const struct native_layer *layer = &n->layers[0];
     struct tare_sparse_pass pass = {
         .groups = n->groups,
         .vectors = layer->vectors,
         .w = state_at(&layer->w, panel * layer->rows * layer->width),
         .seen = n->seen + panel * n->groups,
-        .back = back ? &back->lists : NULL,
+        .back = back != NOTHING ? &mine->lists[back] : NULL,
         .dy = panel_of(n, layer->dy, layer, panel),
         .update = &p->update,
-        .next = next ? &next->lists : NULL,
+        .next = next != NOTHING ? &mine->lists[next] : NULL,
         .y = panel_of(n, layer->y, layer, panel),
-        .soon = n->scratch[p->index].images + soon_first,
+        .soon = mine->images + soon_first,
         .soon_count = soon_end - soon_first,
         .soon_bytes = n->net.n_in,
     };
-    if (next)
+    if (pass.next)
         p->k->spread_bias(pass.y, layer->b.p + panel * layer->width, n->padded, layer->vectors);
     p->k->sparse_pass(&pass);
-    if (next && layer->relu)
+    if (pass.next && layer->relu)
         p->k->relu(pass.y, n->padded * layer->width);
 }
 
-static void turn_dense(const struct part *p, size_t panel, const struct native_inputs *back,
-                       const struct native_inputs *next) {
+static void turn_dense(const struct part *p, size_t panel, int back, int next) {
     const struct tare_native *n = p->n;
     const struct native_layer *layer = &n->layers[0];
-    for (size_t row = 0; back && row < layer->rows; row += layer->x_width) {
+    for (size_t row = 0; back != NOTHING && row < layer->rows; row += layer->x_width) {
         struct tare_state w = state_at(&layer->w, (panel * layer->rows + row) * layer->width);
-        p->k->weight_update(&w, back->x + row * n->padded, panel_of(n, layer->dy, layer, panel),
+        p->k->weight_update(&w, n->x[back] + row * n->padded, panel_of(n, layer->dy, layer, panel),
                             n->padded, layer->x_width, layer->vectors, &p->update, 0,
                             layer->x_width);
     }
-    if (next)
-        forward_panel(p, layer, next->x, panel, 0, n->padded);
+    if (next != NOTHING)
+        forward_panel(p, layer, n->x[next], panel, 0, n->padded);
 }
 
-/* back: the inputs of the batch that was, next: of the batch that comes, soon: the indices of the
- * one after it; each may be NULL. */
-static void turn(const struct part *p, const struct native_inputs *back,
-                 const struct native_inputs *next, const int32_t *soon) {
+/* back: where the inputs of the batch that was are, next: of the batch that comes; soon: the
+ * indices of the one after it, or NULL. */
+static void turn(const struct part *p, int back, int next, const int32_t *soon) {
     const struct tare_native *n = p->n;
     const struct native_layer *layer = &n->layers[0];
     size_t first, end, soon_first = 0, soon_end = 0;
@@ -185,9 +184,9 @@ static void turn(const struct part *p, const struct native_inputs *back,
     }
     share(p, &first, &end, layer->panels);
     for (size_t panel = first; panel < end; panel++) {
-        if (back && n->layer_count > 1)
+        if (back != NOTHING && n->layer_count > 1)
             back_through(p, &n->layers[1], panel);
-        if (back) {
+        if (back != NOTHING) {
             struct tare_state b = state_at(&layer->b, panel * layer->width);
             p->k->bias_update(&b, panel_of(n, layer->dy, layer, panel), n->padded, layer->vectors,
                               &p->update);
@@ -198,7 +197,7 @@ static void turn(const struct part *p, const struct native_inputs *back,
             turn_dense(p, panel, back, next);
         soon_end = soon_first;
     }
-    if (back && n->layer_count > 1)
+    if (back != NOTHING && n->layer_count > 1)
         update_biases(p, &n->layers[1]);
 }
 
@@ -252,15 +251,16 @@ static float mean_loss(const struct tare_native *n) {
 static void run_steps(const struct run *run, int index) {
     struct tare_native *n = run->native;
     struct part p = {.n = n, .k = n->kernels, .index = index, .threads = tare_team_size(n->team)};
-    gather(&p, &n->inputs[0], run->order);
+    gather(&p, 0, run->order);
     tare_team_barrier(n->team);
     for (size_t s = 0; s <= run->steps; s++) {
         const int32_t *rows = run->order + s * n->batch;
         bool more = s < run->steps, still_more = s + 1 < run->steps;
-        struct native_inputs *next = &n->inputs[s % 2], *other = &n->inputs[(s + 1) % 2];
+        int next = (int)(s % 2), other = 1 - next;
         if (s > 0 && index == 0)
             run->losses[s - 1] = mean_loss(n);
-        turn(&p, s > 0 ? other : NULL, more ? next : NULL, still_more ? rows + n->batch : NULL);
+        turn(&p, s > 0 ? other : NOTHING, more ? next : NOTHING,
+             still_more ? rows + n->batch : NULL);
         if (!more)
             return;
         tare_team_barrier(n->team);
