@@ -131,10 +131,8 @@ static void forward_panel(const struct part *p, const struct native_layer *layer
 /* ---- the first layer, there and back -----------------------------------------------------------
  */
 
-/* soon: this thread's part of the images of the batch after the next, which are fetched meanwhile.
- */
-static void turn_sparse(const struct part *p, size_t panel, int back, int next, size_t soon_first,
-                        size_t soon_end) {
+/* soon_count: of this thread's images, which are the next batch's, to be fetched meanwhile. */
+static void turn_sparse(const struct part *p, size_t panel, int back, int next, size_t soon_count) {
     const struct tare_native *n = p->n;
     const struct native_scratch *mine = &n->scratch[p->index];
     const struct native_layer *layer = &n->layers[0];
@@ -148,8 +146,8 @@ static void turn_sparse(const struct part *p, size_t panel, int back, int next, 
         .update = &p->update,
         .next = next != NOTHING ? &mine->lists[next] : NULL,
         .y = panel_of(n, layer->y, layer, panel),
-        .soon = mine->images + soon_first,
-        .soon_count = soon_end - soon_first,
+        .soon = mine->images,
+        .soon_count = soon_count,
         .soon_bytes = n->net.n_in,
     };
     if (pass.next)
@@ -177,10 +175,10 @@ static void turn_dense(const struct part *p, size_t panel, int back, int next) {
 static void turn(const struct part *p, int back, int next, const int32_t *soon) {
     const struct tare_native *n = p->n;
     const struct native_layer *layer = &n->layers[0];
-    size_t first, end, soon_first = 0, soon_end = 0;
+    size_t first, end, soon_count = 0;
     if (soon && n->sparse) {
         point_at_images(p, soon);
-        share(p, &soon_first, &soon_end, n->batch);
+        soon_count = n->batch;
     }
     share(p, &first, &end, layer->panels);
     for (size_t panel = first; panel < end; panel++) {
@@ -192,10 +190,10 @@ static void turn(const struct part *p, int back, int next, const int32_t *soon) 
                               &p->update);
         }
         if (n->sparse)
-            turn_sparse(p, panel, back, next, soon_first, soon_end);
+            turn_sparse(p, panel, back, next, soon_count);
         else
             turn_dense(p, panel, back, next);
-        soon_end = soon_first;
+        soon_count = 0; /* once is enough */
     }
     if (back != NOTHING && n->layer_count > 1)
         update_biases(p, &n->layers[1]);
