@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "engine/native.h"
+#include "tare/clock.h"
 
 struct run {
     struct tare_native *native;
@@ -30,7 +31,40 @@ struct part {
     const struct tare_kernels *k;
     int index, threads;
     struct tare_update update; /* of the batch before */
+    struct laps *laps;
 };
+
+/* ---- where the time goes -----------------------------------------------------------------------
+ */
+
+struct laps {
+    struct tare_phases *phases; /* of this thread; NULL: nobody asks */
+    int64_t last_ns;
+};
+
+const char *tare_phase_name(enum tare_phase phase) {
+    static const char *const names[] = {
+#define X(id, name) name,
+        TARE_PHASE_LIST(X)
+#undef X
+    };
+    return names[phase];
+}
+
+/* What was done since the last lap was `phase`. */
+static void lap(const struct part *p, enum tare_phase phase) {
+    struct laps *laps = p->laps;
+    if (!laps->phases)
+        return;
+    int64_t now_ns = tare_now_ns();
+    laps->phases->ns[phase] += now_ns - laps->last_ns;
+    laps->last_ns = now_ns;
+}
+
+static void barrier(const struct part *p) {
+    tare_team_barrier(p->n->team);
+    lap(p, TARE_PHASE_WAIT);
+}
 
 static void share(const struct part *p, size_t *first, size_t *end, size_t count) {
     tare_team_share(first, end, count, p->threads, p->index);
@@ -182,10 +216,12 @@ static void turn(const struct part *p, const struct native_inputs *back,
         point_at_images(p, soon);
         share(p, &soon_first, &soon_end, n->batch);
     }
+    lap(p, TARE_PHASE_PREPARE);
     share(p, &first, &end, layer->panels);
     for (size_t panel = first; panel < end; panel++) {
         if (back && n->layer_count > 1)
             back_through(p, &n->layers[1], panel);
+        lap(p, TARE_PHASE_BEHIND);
         if (back) {
             struct tare_state b = state_at(&layer->b, panel * layer->width);
             p->k->bias_update(&b, panel_of(n, layer->dy, layer, panel), n->padded, layer->vectors,
@@ -196,9 +232,11 @@ static void turn(const struct part *p, const struct native_inputs *back,
         else
             turn_dense(p, panel, back, next);
         soon_end = soon_first;
+        lap(p, TARE_PHASE_FIRST);
     }
     if (back && n->layer_count > 1)
         update_biases(p, &n->layers[1]);
+    lap(p, TARE_PHASE_BEHIND);
 }
 
 /* ---- the layers behind it ----------------------------------------------------------------------
@@ -215,7 +253,8 @@ static void ahead(const struct part *p, const int32_t *rows) {
         share(p, &first, &end, layer->panels);
         for (size_t panel = first; panel < end; panel++)
             forward_panel(p, layer, layer[-1].y, panel, 0, n->padded);
-        tare_team_barrier(n->team);
+        lap(p, TARE_PHASE_BEHIND);
+        barrier(p);
     }
     for (size_t panel = 0; n->layer_count > 1 && panel < last->panels; panel++)
         forward_panel(p, last, last[-1].y, panel, first_row, end_row);
@@ -227,6 +266,7 @@ static void ahead(const struct part *p, const int32_t *rows) {
         p->k->relu_back(panel_of(n, last->dy, last, panel) + first_row * last->width,
                         panel_of(n, last->y, last, panel) + first_row * last->width,
                         (end_row - first_row) * last->width);
+    lap(p, TARE_PHASE_BEHIND);
 }
 
 static void back(const struct part *p) {
@@ -237,7 +277,8 @@ static void back(const struct part *p) {
         for (size_t panel = first; panel < end; panel++)
             back_through(p, &n->layers[l], panel);
         update_biases(p, &n->layers[l]);
-        tare_team_barrier(n->team);
+        lap(p, TARE_PHASE_BEHIND);
+        barrier(p);
     }
 }
 
@@ -250,9 +291,14 @@ static float mean_loss(const struct tare_native *n) {
 
 static void run_steps(const struct run *run, int index) {
     struct tare_native *n = run->native;
-    struct part p = {.n = n, .k = n->kernels, .index = index, .threads = tare_team_size(n->team)};
+    struct laps laps = {.phases = n->phases ? &n->phases[index] : NULL};
+    struct part p = {
+        .n = n, .k = n->kernels, .index = index, .threads = tare_team_size(n->team), .laps = &laps};
+    if (laps.phases)
+        laps.last_ns = tare_now_ns();
     gather(&p, &n->inputs[0], run->order);
-    tare_team_barrier(n->team);
+    lap(&p, TARE_PHASE_PREPARE);
+    barrier(&p);
     for (size_t s = 0; s <= run->steps; s++) {
         const int32_t *rows = run->order + s * n->batch;
         bool more = s < run->steps, still_more = s + 1 < run->steps;
@@ -263,13 +309,15 @@ static void run_steps(const struct run *run, int index) {
              s + 2 < run->steps ? rows + 2 * n->batch : NULL);
         if (!more)
             return;
-        tare_team_barrier(n->team);
+        barrier(&p);
         ahead(&p, rows);
         if (still_more)
             gather(&p, other, rows + n->batch);
-        tare_team_barrier(n->team);
+        lap(&p, TARE_PHASE_PREPARE);
+        barrier(&p);
         native_update_at(&p.update, &n->optimizer, n->steps_done + s + 1);
         back(&p);
+        lap(&p, TARE_PHASE_BEHIND);
     }
 }
 
