@@ -12,6 +12,7 @@
 #   make bench-harness   what the harness itself costs
 #   make bench-deploy    what exporting and running a model costs: binding, export, tare bench
 #   make bench-engines   are the controlled engines at their best; A/A runs of each (half an hour)
+#   make bench-native    what the native engine reaches, beside the engines and the machine's own bounds
 #   make certify-long    every engine against the reference on 20 seeds: doc/certify-long.md
 #   make format clean clean-env install
 #
@@ -256,6 +257,14 @@ $(BENCH_BINDINGS): $(BUILD)/bench_binding-%: $(BUILD)/obj/bench/binding.o $(BUIL
 .PHONY: bench-deploy
 bench-deploy: engines $(BENCH_BINDINGS) $(BUILD)/bench_export
 	@scripts/bench-deploy.sh $(BUILD)
+
+# The bounds that the native engine is held against, by loops compiled for this very processor.
+$(BUILD)/obj/bench/native_machine.o: CFLAGS += -O3 -march=native -mprefer-vector-width=512
+$(BUILD)/bench_native: $(BUILD)/obj/bench/native_machine.o
+.PHONY: bench-native
+bench-native: engines $(BUILD)/bench_native
+	@scripts/packages.sh --check run test
+	@scripts/bench-native.sh $(BUILD) $(PARTS)
 
 # ---- torture ----------------------------------------------------------------------------------
 # tests/torture/X.c is a program, X.so.c a library to be preloaded; built without sanitizers.

@@ -29,6 +29,25 @@ struct tare_bytes {        /* what engines are given: x = byte / 255.0f */
     size_t n;
 };
 
+/* Where a training step's time goes, as one thread saw it. Between two timestamps there is nothing,
+ * so that a thread's phases add up to its time in tare_native_run. id, name */
+#define TARE_PHASE_LIST(X)                                                                         \
+    X(FIRST, "first")     /* first layer: gradient, update, and forward with the next batch */     \
+    X(BEHIND, "behind")   /* the layers behind it, there and back, and the loss */                 \
+    X(PREPARE, "prepare") /* inputs of the batches to come */                                      \
+    X(WAIT, "wait")       /* at barriers, for the other threads */
+
+enum tare_phase {
+#define X(id, name) TARE_PHASE_##id,
+    TARE_PHASE_LIST(X)
+#undef X
+        TARE_PHASE_COUNT
+};
+struct tare_phases {
+    _Alignas(64) int64_t ns[TARE_PHASE_COUNT]; /* a cache line each: threads don't share one */
+};
+const char *tare_phase_name(enum tare_phase phase);
+
 struct tare_native_setup {
     const struct tare_net *net;
     struct tare_optimizer optimizer; /* constants: TARE_CONSTANTS_EXACT */
@@ -36,6 +55,7 @@ struct tare_native_setup {
     int threads;                     /* 1 … 1024 */
     const char *kernels;             /* "reference", "avx2", "avx512"; NULL: the fastest here */
     struct tare_bytes examples;      /* must outlive the trainer; n > 0 */
+    struct tare_phases *phases;      /* (threads), added to by every run; NULL: not measured */
 };
 
 struct tare_native;

@@ -58,6 +58,7 @@ struct tare_native {
     float *sample_losses; /* (padded) */
     struct tare_team *team;
     struct native_scratch *scratch; /* (threads) */
+    struct tare_phases *phases;     /* (threads), or NULL */
     struct native_memory memory;    /* of all of this */
 };
 

@@ -119,6 +119,7 @@ enum tare_status tare_native_create(struct tare_native **native,
     n->optimizer = setup->optimizer;
     n->kernels = kernels;
     n->examples = setup->examples;
+    n->phases = setup->phases;
     n->batch = setup->batch;
     n->padded = native_round_up(setup->batch, SAMPLE_PADDING);
     n->groups = native_round_up(n->net.n_in, TARE_GROUP) / TARE_GROUP;

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "engine/native.h"
+#include "tare/clock.h"
 
 #define NOTHING (-1) /* in place of one of the two places for inputs */
 
@@ -32,7 +33,40 @@ struct part {
     const struct tare_kernels *k;
     int index, threads;
     struct tare_update update; /* of the batch before */
+    struct laps *laps;
 };
+
+/* ---- where the time goes -----------------------------------------------------------------------
+ */
+
+struct laps {
+    struct tare_phases *phases; /* of this thread; NULL: nobody asks */
+    int64_t last_ns;
+};
+
+const char *tare_phase_name(enum tare_phase phase) {
+    static const char *const names[] = {
+#define X(id, name) name,
+        TARE_PHASE_LIST(X)
+#undef X
+    };
+    return names[phase];
+}
+
+/* What was done since the last lap was `phase`. */
+static void lap(const struct part *p, enum tare_phase phase) {
+    struct laps *laps = p->laps;
+    if (!laps->phases)
+        return;
+    int64_t now_ns = tare_now_ns();
+    laps->phases->ns[phase] += now_ns - laps->last_ns;
+    laps->last_ns = now_ns;
+}
+
+static void barrier(const struct part *p) {
+    tare_team_barrier(p->n->team);
+    lap(p, TARE_PHASE_WAIT);
+}
 
 static void share(const struct part *p, size_t *first, size_t *end, size_t count) {
     tare_team_share(first, end, count, p->threads, p->index);
@@ -180,10 +214,12 @@ static void turn(const struct part *p, int back, int next, const int32_t *soon) 
         point_at_images(p, soon);
         soon_count = n->batch;
     }
+    lap(p, TARE_PHASE_PREPARE);
     share(p, &first, &end, layer->panels);
     for (size_t panel = first; panel < end; panel++) {
         if (back != NOTHING && n->layer_count > 1)
             back_through(p, &n->layers[1], panel);
+        lap(p, TARE_PHASE_BEHIND);
         if (back != NOTHING) {
             struct tare_state b = state_at(&layer->b, panel * layer->width);
             p->k->bias_update(&b, panel_of(n, layer->dy, layer, panel), n->padded, layer->vectors,
@@ -194,9 +230,11 @@ static void turn(const struct part *p, int back, int next, const int32_t *soon) 
         else
             turn_dense(p, panel, back, next);
         soon_count = 0; /* once is enough */
+        lap(p, TARE_PHASE_FIRST);
     }
     if (back != NOTHING && n->layer_count > 1)
         update_biases(p, &n->layers[1]);
+    lap(p, TARE_PHASE_BEHIND);
 }
 
 /* ---- the layers behind it ----------------------------------------------------------------------
@@ -213,7 +251,8 @@ static void ahead(const struct part *p, const int32_t *rows) {
         share(p, &first, &end, layer->panels);
         for (size_t panel = first; panel < end; panel++)
             forward_panel(p, layer, layer[-1].y, panel, 0, n->padded);
-        tare_team_barrier(n->team);
+        lap(p, TARE_PHASE_BEHIND);
+        barrier(p);
     }
     for (size_t panel = 0; n->layer_count > 1 && panel < last->panels; panel++)
         forward_panel(p, last, last[-1].y, panel, first_row, end_row);
@@ -225,6 +264,7 @@ static void ahead(const struct part *p, const int32_t *rows) {
         p->k->relu_back(panel_of(n, last->dy, last, panel) + first_row * last->width,
                         panel_of(n, last->y, last, panel) + first_row * last->width,
                         (end_row - first_row) * last->width);
+    lap(p, TARE_PHASE_BEHIND);
 }
 
 static void back(const struct part *p) {
@@ -235,7 +275,8 @@ static void back(const struct part *p) {
         for (size_t panel = first; panel < end; panel++)
             back_through(p, &n->layers[l], panel);
         update_biases(p, &n->layers[l]);
-        tare_team_barrier(n->team);
+        lap(p, TARE_PHASE_BEHIND);
+        barrier(p);
     }
 }
 
@@ -248,9 +289,14 @@ static float mean_loss(const struct tare_native *n) {
 
 static void run_steps(const struct run *run, int index) {
     struct tare_native *n = run->native;
-    struct part p = {.n = n, .k = n->kernels, .index = index, .threads = tare_team_size(n->team)};
+    struct laps laps = {.phases = n->phases ? &n->phases[index] : NULL};
+    struct part p = {
+        .n = n, .k = n->kernels, .index = index, .threads = tare_team_size(n->team), .laps = &laps};
+    if (laps.phases)
+        laps.last_ns = tare_now_ns();
     gather(&p, 0, run->order);
-    tare_team_barrier(n->team);
+    lap(&p, TARE_PHASE_PREPARE);
+    barrier(&p);
     for (size_t s = 0; s <= run->steps; s++) {
         const int32_t *rows = run->order + s * n->batch;
         bool more = s < run->steps, still_more = s + 1 < run->steps;
@@ -261,13 +307,15 @@ static void run_steps(const struct run *run, int index) {
              still_more ? rows + n->batch : NULL);
         if (!more)
             return;
-        tare_team_barrier(n->team);
+        barrier(&p);
         ahead(&p, rows);
         if (still_more)
             gather(&p, other, rows + n->batch);
-        tare_team_barrier(n->team);
+        lap(&p, TARE_PHASE_PREPARE);
+        barrier(&p);
         native_update_at(&p.update, &n->optimizer, n->steps_done + s + 1);
         back(&p);
+        lap(&p, TARE_PHASE_BEHIND);
     }
 }
 
