@@ -114,6 +114,25 @@ static void make_images(struct images *images, size_t count, size_t n_in, double
         images->rows[b] = images->bytes + b * n_in;
 }
 
+/* The images' records by k, which must be the plain ones; rows: (count). */
+static uint32_t *make_records(const uint32_t **rows, const struct tare_kernels *k,
+                              const struct images *images) {
+    size_t most = tare_record_words(images->n_in), at = 0;
+    uint32_t *records = malloc(images->count * most * sizeof *records);
+    uint32_t *one = malloc(most * sizeof *one);
+    assert_non_null(records);
+    assert_non_null(one);
+    for (size_t b = 0; b < images->count; b++) {
+        rows[b] = records + at;
+        size_t words = k->pack(records + at, images->rows[b], images->n_in);
+        assert_int_equal(words, plain->pack(one, images->rows[b], images->n_in));
+        assert_memory_equal(records + at, one, words * sizeof *one);
+        at += words;
+    }
+    free(one);
+    return records;
+}
+
 static struct tare_lists make_lists(size_t groups, size_t batch) {
     struct tare_lists lists = {.batch = batch};
     lists.count = calloc(groups, sizeof *lists.count);
@@ -149,12 +168,12 @@ static void lists_of(const struct tare_kernels *k, int vectors) {
         struct images images;
         make_images(&images, count, n_in, (double)(trial % 4) / 3);
         struct tare_lists a = make_lists(groups, batch), b = make_lists(groups, batch);
-        /* In two parts, at a cache line as threads have it. */
-        size_t middle = groups / 16 / 2 * 16;
-        k->gather_lists(&a, images.rows, count, n_in, 0, middle);
-        k->gather_lists(&a, images.rows, count, n_in, middle, groups);
-        plain->gather_lists(&b, images.rows, count, n_in, 0, groups);
+        const uint32_t *rows[MAX_BATCH];
+        uint32_t *records = make_records(rows, k, &images);
+        k->gather_lists(&a, rows, count, n_in);
+        plain->gather_lists(&b, rows, count, n_in);
         assert_same_lists(&a, &b, groups);
+        free(records);
         float *x = numbers(count * n_in, (double)(trial % 4) / 3);
         if (trial % 5 == 0)
             x[between(0, count * n_in - 1)] = NAN;
@@ -274,8 +293,11 @@ static void sparse_of(const struct tare_kernels *k, int vectors) {
         make_images(&then, count, n_in, 0.6);
         make_images(&soon, count, n_in, 0.6);
         struct tare_lists back = make_lists(groups, batch), next = make_lists(groups, batch);
-        plain->gather_lists(&back, then.rows, count, n_in, 0, groups);
-        plain->gather_lists(&next, soon.rows, count, n_in, 0, groups);
+        const uint32_t *then_rows[MAX_BATCH], *soon_rows[MAX_BATCH];
+        uint32_t *then_records = make_records(then_rows, k, &then);
+        uint32_t *soon_records = make_records(soon_rows, k, &soon);
+        plain->gather_lists(&back, then_rows, count, n_in);
+        plain->gather_lists(&next, soon_rows, count, n_in);
         float *dy = numbers(batch * width, 0.3), *y = numbers(batch * width, 0);
         float *plain_y = copy_of(y, batch * width);
         uint8_t seen[32] = {0}, plain_seen[32] = {0};
@@ -291,7 +313,7 @@ static void sparse_of(const struct tare_kernels *k, int vectors) {
                                         .update = &update,
                                         .next = trial % 5 == 2 ? NULL : &next,
                                         .y = y,
-                                        .soon = soon.rows,
+                                        .soon = soon_rows,
                                         .soon_count = trial % 2 ? count : 0,
                                         .soon_bytes = n_in};
         k->sparse_pass(&pass);
@@ -307,6 +329,8 @@ static void sparse_of(const struct tare_kernels *k, int vectors) {
         free(plain_y);
         free_lists(&back);
         free_lists(&next);
+        free(then_records);
+        free(soon_records);
         free(then.bytes);
         free(soon.bytes);
     }

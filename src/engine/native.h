@@ -33,9 +33,10 @@ struct native_layer {
     float *y, *dy;        /* (panels, batch, width) */
 };
 
-struct native_scratch {     /* a thread's own */
-    const uint8_t **images; /* (batch): of the step that is prepared */
-    float *transposed;      /* of the widest layer: (n_out, TARE_MAX_PANEL) */
+struct native_scratch {       /* a thread's own */
+    const uint8_t **images;   /* (batch), dense: of the step that is prepared */
+    const uint32_t **records; /* (batch), sparse: the same */
+    float *transposed;        /* of the widest layer: (n_out, TARE_MAX_PANEL) */
     struct tare_lists
         lists[2]; /* sparse: of this step's inputs and of those before or after, in turn */
 };
@@ -49,8 +50,11 @@ struct tare_native {
     uint64_t steps_done;
     bool sparse;
     double density;
-    size_t groups; /* of inputs */
-    uint8_t *seen; /* (panels of the first layer, groups) */
+    size_t groups;       /* of inputs */
+    uint8_t *seen;       /* (panels of the first layer, groups) */
+    uint32_t *records;   /* sparse: of all examples; of each thread's share one after the other */
+    uint64_t *starts;    /* (examples): where each begins in them */
+    size_t record_bytes; /* of one of them, on average */
     int layer_count;
     struct native_layer layers[TARE_MAX_LAYERS];
     float *x[2];          /* dense: (panels, batch, x_width), as the lists */

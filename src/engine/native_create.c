@@ -64,9 +64,39 @@ static bool make_scratch(struct tare_native *n) {
         return false;
     for (int t = 0; t < threads; t++)
         if (!(n->scratch[t].images = native_allocate(&n->memory, n->padded, sizeof(uint8_t *))) ||
+            !(n->scratch[t].records = native_allocate(&n->memory, n->padded, sizeof(uint32_t *))) ||
             !(n->scratch[t].transposed =
                   native_allocate(&n->memory, widest * TARE_MAX_PANEL, sizeof(float))))
             return false;
+    return true;
+}
+
+/* A thread's share of the examples, into its share of the room for all of them. */
+static void pack_part(void *context, int index) {
+    struct tare_native *n = context;
+    size_t first, end, n_in = n->net.n_in;
+    tare_team_share(&first, &end, n->examples.n, tare_team_size(n->team), index);
+    /* What is written behind its last record must not be the next share's first. */
+    uint64_t at =
+        first * (tare_record_words(n_in) - TARE_RECORD_SPARE) + (uint64_t)index * TARE_RECORD_SPARE;
+    for (size_t i = first; i < end; i++) {
+        n->starts[i] = at;
+        at += n->kernels->pack(n->records + at, n->examples.images + i * n_in, n_in);
+    }
+}
+
+/* Room for records of any density: pages that none of them reaches are never touched. */
+static bool make_records(struct tare_native *n) {
+    size_t most = tare_record_words(n->net.n_in) - TARE_RECORD_SPARE;
+    size_t spare = TARE_RECORD_SPARE * (size_t)tare_team_size(n->team);
+    if (!n->sparse)
+        return true;
+    n->records = calloc(n->examples.n * most + spare, sizeof *n->records);
+    n->starts = calloc(n->examples.n, sizeof *n->starts);
+    if (!n->records || !n->starts)
+        return false;
+    n->record_bytes = (size_t)(n->density * (double)(n->groups * TARE_GROUP)) + n->groups / 8;
+    tare_team_run(n->team, pack_part, n);
     return true;
 }
 
@@ -126,7 +156,8 @@ enum tare_status tare_native_create(struct tare_native **native,
     n->density = measure_density(&n->examples, n->net.n_in);
     n->sparse = n->density < NATIVE_SPARSE_BELOW;
     status = tare_team_make(&n->team, setup->threads, err);
-    if (status == TARE_OK && !(make_layers(n) && make_scratch(n) && make_inputs(n)))
+    if (status == TARE_OK &&
+        !(make_layers(n) && make_scratch(n) && make_inputs(n) && make_records(n)))
         status = tare_fail(err, TARE_MEMORY, "native", "use a smaller batch or net",
                            "no memory for %zu parameters at batch %zu", n->net.param_count,
                            setup->batch);
@@ -142,6 +173,8 @@ void tare_native_free(struct tare_native *native) {
         return;
     tare_team_free(native->team);
     native_release(&native->memory);
+    free(native->records);
+    free(native->starts);
     free(native);
 }
 

@@ -87,10 +87,10 @@ static struct tare_state state_at(const struct tare_state *state, size_t at) {
 /* ---- inputs ------------------------------------------------------------------------------------
  */
 
-static void point_at_images(const struct part *p, const int32_t *rows) {
+static void point_at_records(const struct part *p, const int32_t *rows) {
     const struct tare_native *n = p->n;
     for (size_t b = 0; b < n->batch; b++)
-        n->scratch[p->index].images[b] = n->examples.images + (size_t)rows[b] * n->net.n_in;
+        n->scratch[p->index].records[b] = n->records + n->starts[rows[b]];
 }
 
 /* The batch's inputs, into one of the two places for them. Lists are each thread's own: to make
@@ -98,12 +98,14 @@ static void point_at_images(const struct part *p, const int32_t *rows) {
 static void gather(const struct part *p, int place, const int32_t *rows) {
     const struct tare_native *n = p->n;
     const struct native_scratch *mine = &n->scratch[p->index];
-    size_t first, end;
-    point_at_images(p, rows);
     if (n->sparse) {
         struct tare_lists lists = mine->lists[place];
-        p->k->gather_lists(&lists, mine->images, n->batch, n->net.n_in, 0, n->groups);
+        point_at_records(p, rows);
+        p->k->gather_lists(&lists, mine->records, n->batch, n->net.n_in);
     } else {
+        size_t first, end;
+        for (size_t b = 0; b < n->batch; b++)
+            mine->images[b] = n->examples.images + (size_t)rows[b] * n->net.n_in;
         share(p, &first, &end, n->padded);
         p->k->gather_dense(n->x[place], mine->images, n->batch, n->net.n_in, n->padded,
                            n->layers[0].x_width, first, end);
@@ -165,7 +167,7 @@ static void forward_panel(const struct part *p, const struct native_layer *layer
 /* ---- the first layer, there and back -----------------------------------------------------------
  */
 
-/* soon_count: of this thread's images, which are the next batch's, to be fetched meanwhile. */
+/* soon_count: of this thread's records, which are the next batch's, to be fetched meanwhile. */
 static void turn_sparse(const struct part *p, size_t panel, int back, int next, size_t soon_count) {
     const struct tare_native *n = p->n;
     const struct native_scratch *mine = &n->scratch[p->index];
@@ -180,9 +182,9 @@ static void turn_sparse(const struct part *p, size_t panel, int back, int next, 
         .update = &p->update,
         .next = next != NOTHING ? &mine->lists[next] : NULL,
         .y = panel_of(n, layer->y, layer, panel),
-        .soon = mine->images,
+        .soon = mine->records,
         .soon_count = soon_count,
-        .soon_bytes = n->net.n_in,
+        .soon_bytes = n->record_bytes,
     };
     if (pass.next)
         p->k->spread_bias(pass.y, layer->b.p + panel * layer->width, n->padded, layer->vectors);
@@ -211,7 +213,7 @@ static void turn(const struct part *p, int back, int next, const int32_t *soon) 
     const struct native_layer *layer = &n->layers[0];
     size_t first, end, soon_count = 0;
     if (soon && n->sparse) {
-        point_at_images(p, soon);
+        point_at_records(p, soon);
         soon_count = n->batch;
     }
     lap(p, TARE_PHASE_PREPARE);

@@ -110,11 +110,21 @@ static inline size_t i_compress(uint32_t *to, uint32_t bits, int32_t first) {
     return (size_t)__builtin_popcount(bits);
 }
 
-static inline uint32_t i_pack(int32_t *to, uint32_t *rows, I x, int32_t first) {
+static inline size_t i_pack(int32_t *to, uint32_t *bits, I x) {
     I zero = _mm256_cmpeq_epi32(x, _mm256_setzero_si256());
-    uint32_t bits = ~(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(zero)) & 0xffU;
-    _mm256_storeu_si256((I *)(void *)to, _mm256_permutevar8x32_epi32(x, set_lanes(bits)));
-    return (uint32_t)i_compress(rows, bits, first);
+    *bits = ~(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(zero)) & 0xffU;
+    _mm256_storeu_si256((I *)(void *)to, _mm256_permutevar8x32_epi32(x, set_lanes(*bits)));
+    return (size_t)__builtin_popcount(*bits);
+}
+
+/* Each lane takes the word whose number is the count of set bits below it. */
+static inline I i_expand(const uint32_t *p, uint32_t bits) {
+    uint64_t bytes = _pdep_u64(bits, 0x0101010101010101U) * 0xffU;
+    I lanes =
+        _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)_pdep_u64(0x0706050403020100U, bytes)));
+    I mask = _mm256_cvtepi8_epi32(_mm_cvtsi64_si128((long long)bytes));
+    I x = _mm256_loadu_si256((const I *)(const void *)p);
+    return _mm256_and_si256(_mm256_permutevar8x32_epi32(x, lanes), mask);
 }
 
 static inline uint32_t v_lit(const float *p) {

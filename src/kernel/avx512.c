@@ -85,10 +85,14 @@ static inline size_t i_compress(uint32_t *to, uint32_t bits, int32_t first) {
     return (size_t)__builtin_popcount(bits);
 }
 
-static inline uint32_t i_pack(int32_t *to, uint32_t *rows, I x, int32_t first) {
-    __mmask16 bits = _mm512_test_epi32_mask(x, x);
-    _mm512_storeu_si512(to, _mm512_maskz_compress_epi32(bits, x));
-    return (uint32_t)i_compress(rows, bits, first);
+static inline size_t i_pack(int32_t *to, uint32_t *bits, I x) {
+    *bits = _mm512_test_epi32_mask(x, x);
+    _mm512_storeu_si512(to, _mm512_maskz_compress_epi32((__mmask16)*bits, x));
+    return (size_t)__builtin_popcount(*bits);
+}
+
+static inline I i_expand(const uint32_t *p, uint32_t bits) {
+    return _mm512_maskz_expandloadu_epi32((__mmask16)bits, p);
 }
 
 static inline uint32_t v_lit(const float *p) {

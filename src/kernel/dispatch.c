@@ -35,6 +35,11 @@ const struct tare_kernels *tare_kernels_find(const char *name) {
     return NULL;
 }
 
+size_t tare_record_words(size_t n_in) {
+    size_t groups = (n_in + TARE_GROUP - 1) / TARE_GROUP;
+    return (groups + 31) / 32 + groups + TARE_RECORD_SPARE;
+}
+
 void tare_transpose_panel(float *t, const float *w, size_t n_in, size_t n_out, size_t width,
                           size_t first, size_t x_width) {
     for (size_t j = 0; j < n_out; j += width)

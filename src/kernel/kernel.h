@@ -55,6 +55,12 @@ struct tare_lists {
     float *value;    /* (groups, batch, TARE_GROUP) */
 };
 
+/* A sparse image is kept as a record: a bit for each of its groups that isn't all zero, in words of
+ * 32, then the four bytes of each of these groups. It is read often and at random: the record of an
+ * MNIST image is 250 bytes. So many words it can take, with what is written behind it: */
+#define TARE_RECORD_SPARE 16
+size_t tare_record_words(size_t n_in);
+
 /* One panel of a sparse first layer, there and back: for each group of inputs the gradient of its
  * rows of w from `back` and dy, the update, and at once what the new rows add to y for `next`. */
 struct tare_sparse_pass {
@@ -67,8 +73,8 @@ struct tare_sparse_pass {
     const struct tare_update *update; /* not NULL */
     const struct tare_lists *next;    /* NULL: no forward */
     float *y;                         /* (batch, width), added to */
-    const uint8_t *const *soon;       /* images that will be read soon, or NULL */
-    size_t soon_count, soon_bytes;
+    const uint32_t *const *soon;      /* records that will be read soon, */
+    size_t soon_count, soon_bytes;    /* so many, each of about so many bytes */
 };
 
 struct tare_kernels {
@@ -76,10 +82,14 @@ struct tare_kernels {
     int lanes; /* floats in a vector */
     bool (*available)(void);
 
-    /* From images: (count) pointers to n_in bytes, x = byte / 255.0f. lists: groups first … end−1
-     * of ⌈n_in / 4⌉; dense: x: (panels, batch, width), all of samples first … end−1. */
-    void (*gather_lists)(struct tare_lists *lists, const uint8_t *const *images, size_t count,
-                         size_t n_in, size_t first, size_t end);
+    /* An image of n_in bytes as a record, and a batch's lists from count records: all groups. The
+     * record has room for tare_record_words(n_in); returns how many words it takes. */
+    size_t (*pack)(uint32_t *record, const uint8_t *image, size_t n_in);
+    void (*gather_lists)(struct tare_lists *lists, const uint32_t *const *records, size_t count,
+                         size_t n_in);
+
+    /* From images: (count) pointers to n_in bytes, x = byte / 255.0f: x: (panels, batch, width), of
+     * samples first … end−1. */
     void (*gather_dense)(float *x, const uint8_t *const *images, size_t count, size_t n_in,
                          size_t batch, size_t width, size_t first, size_t end);
 

@@ -74,37 +74,63 @@ INLINE V update_one(const struct tare_state w, size_t at, V g, const struct NAME
 /* ---- the sparse first layer --------------------------------------------------------------------
  */
 
-static void NAMED(gather_lists)(struct tare_lists *lists, const uint8_t *const *images,
-                                size_t count, size_t n_in, size_t first, size_t end) {
-    size_t room = lists->batch;
-    for (size_t block = first; block < end; block += LANES) {
-        size_t groups = end - block < LANES ? end - block : LANES, start = block * TARE_GROUP;
-        size_t bytes = n_in - start < LANES * 4 ? n_in - start : LANES * 4;
-        memset(lists->count + block, 0, groups * sizeof *lists->count);
-        for (size_t b = 0; b < count; b += LANES) {
-            I word[LANES];
-            for (size_t i = 0; i < LANES; i++)
-                word[i] = b + i < count ? i_load(images[b + i] + start, bytes) : i_zero();
-            i_transpose(word);
-            for (size_t g = 0; g < groups; g++) {
-                size_t at = (block + g) * room + lists->count[block + g];
-                /* The words wait where their values will be; values are written from the last on.
-                 */
-                lists->count[block + g] +=
-                    i_pack((int32_t *)lists->value + at * TARE_GROUP - lists->count[block + g] * 3,
-                           lists->row + at, word[g], (int32_t)b);
+/* The bits of the LANES groups from `block` on, in a record. */
+INLINE uint32_t record_bits(const uint32_t *record, size_t block) {
+    return record[block / 32] >> block % 32 & (uint32_t)((1ULL << LANES) - 1);
+}
+
+static size_t NAMED(pack)(uint32_t *record, const uint8_t *image, size_t n_in) {
+    size_t groups = (n_in + TARE_GROUP - 1) / TARE_GROUP, words = (groups + 31) / 32;
+    memset(record, 0, words * sizeof *record);
+    for (size_t block = 0; block < groups; block += LANES) {
+        size_t start = block * TARE_GROUP;
+        uint32_t bits;
+        words += i_pack((int32_t *)record + words, &bits, i_load(image + start, n_in - start));
+        record[block / 32] |= bits << block % 32;
+    }
+    return words;
+}
+
+/* A block of groups at a time, LANES samples at a time: a square of words that is turned on its
+ * side, so that a group's words lie together. */
+static void NAMED(gather_lists)(struct tare_lists *lists, const uint32_t *const *records,
+                                size_t count, size_t n_in) {
+    size_t room = lists->batch, groups = (n_in + TARE_GROUP - 1) / TARE_GROUP;
+    memset(lists->count, 0, groups * sizeof *lists->count);
+    for (size_t b = 0; b < count; b += LANES) {
+        const uint32_t *word[LANES];
+        for (size_t i = 0; i < LANES && b + i < count; i++)
+            word[i] = records[b + i] + (groups + 31) / 32;
+        for (size_t block = 0; block < groups; block += LANES) {
+            I square[LANES];
+            for (size_t i = 0; i < LANES; i++) {
+                square[i] = i_zero();
+                if (b + i < count) {
+                    uint32_t bits = record_bits(records[b + i], block);
+                    square[i] = i_expand(word[i], bits);
+                    word[i] += __builtin_popcount(bits);
+                }
+            }
+            i_transpose(square);
+            for (size_t i = 0; i < LANES && block + i < groups; i++) {
+                size_t g = block + i, had = lists->count[g], at = g * room + had;
+                /* The words wait where their values will be. */
+                uint32_t bits;
+                lists->count[g] += (uint32_t)i_pack(
+                    (int32_t *)lists->value + g * room * TARE_GROUP + had, &bits, square[i]);
+                i_compress(lists->row + at, bits, (int32_t)b);
             }
         }
-        for (size_t g = block; g < block + groups; g++) {
-            /* 16 entries at a time, so that the end of the loop is foreseen: what lies behind the
-             * last is nobody's. */
-            float *value = lists->value + g * room * TARE_GROUP;
-            for (size_t left = (lists->count[g] + 15) / 16 * 16 * TARE_GROUP; left > 0;)
-                UNROLL for (int i = 0; i < 16 * TARE_GROUP; i += LANES) {
-                    left -= LANES;
-                    v_store(value + left, v_bytes((const uint8_t *)value + left));
-                }
-        }
+    }
+    for (size_t g = 0; g < groups; g++) {
+        /* From the last on, 16 entries at a time so that the end of the loop is foreseen: what lies
+         * behind the last is nobody's. */
+        float *value = lists->value + g * room * TARE_GROUP;
+        for (size_t left = (lists->count[g] + 15) / 16 * 16 * TARE_GROUP; left > 0;)
+            UNROLL for (int i = 0; i < 16 * TARE_GROUP; i += LANES) {
+                left -= LANES;
+                v_store(value + left, v_bytes((const uint8_t *)value + left));
+            }
     }
 }
 
@@ -226,18 +252,18 @@ INLINE void group_forward(float *y, const struct tare_lists *lists, size_t g, V 
     }
 }
 
-/* Where the images that will be read soon are asked for: a few lines a group. */
+/* Which lines of the records that will be read soon are asked for next: a few at each group. */
 struct NAMED(ahead) {
-    const uint8_t *const *image, *const *end;
+    const uint32_t *const *record, *const *end;
     size_t at, bytes;
 };
 
 INLINE void ask_ahead(struct NAMED(ahead) * a, size_t lines) {
-    for (; lines > 0 && a->image < a->end; lines--) {
-        __builtin_prefetch(*a->image + a->at, 0, 2);
+    for (; lines > 0 && a->record < a->end; lines--) {
+        __builtin_prefetch((const char *)*a->record + a->at, 0, 2);
         a->at += TARE_LINE_BYTES;
         if (a->at >= a->bytes)
-            a->at = 0, a->image++;
+            a->at = 0, a->record++;
     }
 }
 

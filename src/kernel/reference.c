@@ -25,22 +25,37 @@ static void update_one(const struct tare_state *w, size_t i, float g, const stru
     }
 }
 
-static void NAMED(gather_lists)(struct tare_lists *lists, const uint8_t *const *images,
-                                size_t count, size_t n_in, size_t first, size_t end) {
-    for (size_t g = first; g < end; g++) {
-        uint32_t entries = 0;
-        for (size_t b = 0; b < count; b++) {
-            uint8_t bytes[TARE_GROUP] = {0};
-            size_t start = g * TARE_GROUP, left = n_in - start;
-            memcpy(bytes, images[b] + start, left < TARE_GROUP ? left : TARE_GROUP);
-            if (!bytes[0] && !bytes[1] && !bytes[2] && !bytes[3])
+static size_t NAMED(pack)(uint32_t *record, const uint8_t *image, size_t n_in) {
+    size_t groups = (n_in + TARE_GROUP - 1) / TARE_GROUP, words = (groups + 31) / 32;
+    memset(record, 0, words * sizeof *record);
+    for (size_t g = 0; g < groups; g++) {
+        uint32_t word = 0;
+        size_t start = g * TARE_GROUP, left = n_in - start;
+        memcpy(&word, image + start, left < TARE_GROUP ? left : TARE_GROUP);
+        if (word != 0) {
+            record[g / 32] |= 1U << g % 32;
+            record[words++] = word;
+        }
+    }
+    return words;
+}
+
+static void NAMED(gather_lists)(struct tare_lists *lists, const uint32_t *const *records,
+                                size_t count, size_t n_in) {
+    size_t groups = (n_in + TARE_GROUP - 1) / TARE_GROUP;
+    memset(lists->count, 0, groups * sizeof *lists->count);
+    for (size_t b = 0; b < count; b++) {
+        const uint32_t *word = records[b] + (groups + 31) / 32;
+        for (size_t g = 0; g < groups; g++) {
+            if (!(records[b][g / 32] >> g % 32 & 1))
                 continue;
-            size_t at = g * lists->batch + entries++;
+            size_t at = g * lists->batch + lists->count[g]++;
+            uint8_t bytes[TARE_GROUP];
+            memcpy(bytes, word++, sizeof bytes);
             lists->row[at] = (uint32_t)b;
             for (size_t i = 0; i < TARE_GROUP; i++)
                 lists->value[at * TARE_GROUP + i] = (float)bytes[i] / 255.0F;
         }
-        lists->count[g] = entries;
     }
 }
 

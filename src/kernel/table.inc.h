@@ -3,6 +3,7 @@ const struct tare_kernels KERNELS = {
     .name = KERNELS_NAME,
     .lanes = LANES,
     .available = available,
+    .pack = NAMED(pack),
     .gather_lists = NAMED(gather_lists),
     .gather_dense = NAMED(gather_dense),
     .gather_lists_floats = NAMED(gather_lists_floats),
