@@ -12,12 +12,15 @@
  * ones do the same multiplications, one sample at a time. Measured: ARCHITECTURE.md. */
 #define NATIVE_SPARSE_BELOW 0.6
 
-/* Memory on cache lines of its own, all 0, that is freed together. */
+/* Memory that is freed together. A block lies on cache lines of its own; reserve leaves it as it
+ * comes, and what is never touched costs nothing. NULL: there is none. */
 struct native_memory {
-    void **blocks;
-    size_t count;
+    void **chunks;
+    size_t count, left; /* bytes of the last chunk from `at` on */
+    char *at;
 };
-void *native_allocate(struct native_memory *memory, size_t count, size_t size); /* NULL: none */
+void *native_allocate(struct native_memory *memory, size_t count, size_t size); /* all 0 */
+void *native_reserve(struct native_memory *memory, size_t count, size_t size);
 void native_release(struct native_memory *memory);
 
 /* A dense layer, in panels (kernel/kernel.h). What is a row of w is a column of the activations

@@ -91,9 +91,9 @@ static bool make_records(struct tare_native *n) {
     size_t spare = TARE_RECORD_SPARE * (size_t)tare_team_size(n->team);
     if (!n->sparse)
         return true;
-    n->records = calloc(n->examples.n * most + spare, sizeof *n->records);
-    n->starts = calloc(n->examples.n, sizeof *n->starts);
-    if (!n->records || !n->starts)
+    n->starts = native_reserve(&n->memory, n->examples.n, sizeof *n->starts);
+    n->records = native_reserve(&n->memory, n->examples.n * most + spare, sizeof *n->records);
+    if (!n->starts || !n->records)
         return false;
     n->record_bytes = (size_t)(n->density * (double)(n->groups * TARE_GROUP)) + n->groups / 8;
     tare_team_run(n->team, pack_part, n);
@@ -173,8 +173,6 @@ void tare_native_free(struct tare_native *native) {
         return;
     tare_team_free(native->team);
     native_release(&native->memory);
-    free(native->records);
-    free(native->starts);
     free(native);
 }
 

@@ -2,6 +2,7 @@
  * they lie in: for training and for inference. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "engine/native.h"
 #include "net/op.h"
@@ -83,21 +84,43 @@ void native_layer_set(const struct native_layer *layer, const float *params) {
     memcpy(layer->b.p, from, layer->n_out * sizeof *from);
 }
 
-void *native_allocate(struct native_memory *memory, size_t count, size_t size) {
-    size_t bytes = native_round_up(count * size + 1, TARE_LINE_BYTES);
-    void **more = realloc(memory->blocks, (memory->count + 1) * sizeof *more);
+/* In huge pages where the system gives them: one entry of the address cache in place of 512, and
+ * lines that lie side by side don't compete for the same places of a physically addressed cache. */
+#define CHUNK_BYTES ((size_t)2 << 20)
+
+static bool add_chunk(struct native_memory *memory, size_t bytes) {
+    void **more = realloc(memory->chunks, (memory->count + 1) * sizeof *more);
     if (!more)
+        return false;
+    memory->chunks = more;
+    char *start = aligned_alloc(CHUNK_BYTES, bytes);
+    if (!start)
+        return false;
+    madvise(start, bytes, MADV_HUGEPAGE); /* a wish: where it fails, pages are small */
+    memory->chunks[memory->count++] = start;
+    memory->at = start;
+    memory->left = bytes;
+    return true;
+}
+
+void *native_reserve(struct native_memory *memory, size_t count, size_t size) {
+    size_t bytes = native_round_up(count * size + 1, TARE_LINE_BYTES);
+    if (bytes > memory->left && !add_chunk(memory, native_round_up(bytes, CHUNK_BYTES)))
         return NULL;
-    memory->blocks = more;
-    void *block = aligned_alloc(TARE_LINE_BYTES, bytes);
-    if (block)
-        memory->blocks[memory->count++] = memset(block, 0, bytes);
+    void *block = memory->at;
+    memory->at += bytes;
+    memory->left -= bytes;
     return block;
+}
+
+void *native_allocate(struct native_memory *memory, size_t count, size_t size) {
+    void *block = native_reserve(memory, count, size);
+    return block ? memset(block, 0, count * size) : NULL;
 }
 
 void native_release(struct native_memory *memory) {
     for (size_t i = 0; i < memory->count; i++)
-        free(memory->blocks[i]);
-    free(memory->blocks);
+        free(memory->chunks[i]);
+    free(memory->chunks);
     *memory = (struct native_memory){0};
 }
