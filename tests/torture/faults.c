@@ -12,6 +12,7 @@
  *     --last N        only of the last N (0: of all)
  *     --one N         that case alone, with all that the command said
  *     --count         prints how many cases there are, of --kind calls of all kinds of system call
+ *     --twice         it has run before, and finds what it left in the cache
  *     --loose         what it prints and writes are measurements: not compared with another run's
  *     --results DIR   below --work: a results folder that must verify, if it is begun at all
  *     --harmless FILE which faults may pass without an error, and why: lines of
@@ -38,7 +39,7 @@ struct setting {
     const char *kind, *state, *work, *shim, *name, *results, *harmless;
     char **command;
     long most, last, one;
-    bool loose, count;
+    bool loose, count, twice;
 };
 
 struct outcome {
@@ -136,6 +137,21 @@ static void follow(struct outcome *o, struct inject *x) {
     }
 }
 
+/* Undisturbed, for what it leaves in the cache. What it finds must have settled (remember.c). */
+static void run_before(const struct setting *s) {
+    int status = -1;
+    usleep(120000);
+    pid_t pid = fork();
+    if (pid == 0) {
+        int nowhere = open("/dev/null", O_WRONLY);
+        if (chdir(s->work) == 0 && dup2(nowhere, 1) == 1 && dup2(nowhere, 2) == 2)
+            execv(s->command[0], s->command);
+        _exit(125);
+    }
+    if (waitpid(pid, &status, 0) != pid || status != 0)
+        die("the command before");
+}
+
 static const char *where_in_program(const struct setting *s, const struct fail_nth *page);
 
 static struct outcome run(const struct setting *s, const struct tree *state, long fail_at) {
@@ -152,6 +168,8 @@ static struct outcome run(const struct setting *s, const struct tree *state, lon
     page->fail_at = kind ? 0 : fail_at;
     page->persist = strcmp(s->kind, "alloc-on") == 0;
     tree_put(state, s->work);
+    if (s->twice)
+        run_before(s);
     x.pid = fork();
     if (x.pid == 0)
         child(s, fail_at > 0, calls ? kind : NULL, out, err, page_fd, sockets[1]);
@@ -438,7 +456,7 @@ static void read_options(struct setting *s, int argc, char **argv) {
         {"shim", 1, NULL, 'p'},     {"name", 1, NULL, 'n'},  {"most", 1, NULL, 'm'},
         {"one", 1, NULL, 'o'},      {"loose", 0, NULL, 'l'}, {"results", 1, NULL, 'r'},
         {"harmless", 1, NULL, 'h'}, {"last", 1, NULL, 'e'},  {"count", 0, NULL, 'c'},
-        {NULL, 0, NULL, 0}};
+        {"twice", 0, NULL, 't'},    {NULL, 0, NULL, 0}};
     for (int found; (found = getopt_long(argc, argv, "+", options, NULL)) >= 0;) {
         const char **texts[] = {
             ['k'] = &s->kind, ['s'] = &s->state,   ['w'] = &s->work,    ['p'] = &s->shim,
@@ -451,6 +469,8 @@ static void read_options(struct setting *s, int argc, char **argv) {
             s->one = atol(optarg);
         else if (found == 'l')
             s->loose = true;
+        else if (found == 't')
+            s->twice = true;
         else if (found == 'c')
             s->count = true;
         else if (found == '?')
