@@ -243,15 +243,16 @@ static void a_mapped_set_is_not_made_of_itself(void **state) {
     (void)state;
     remember();
     struct tare_dataset set;
-    struct tare_err err = {0};
-    char *folder = NULL;
+    char *folder = NULL, labels[2048];
     load(&set, TARE_CACHE_MAPPED);
     assert_true(set.mapped);
-    unlink(in_folder("test_labels.npy"));
-    assert_int_equal(tare_dataset_prepare(&folder, &set, &err), TARE_IO);
-    assert_null(folder);
-    assert_non_null(strstr(err.what, "changed"));
+    snprintf(labels, sizeof labels, "%s", in_folder("test_labels.npy"));
+    unlink(labels);
+    assert_int_equal(tare_dataset_prepare(&folder, &set, NULL), TARE_OK);
+    assert_false(tare_path_exists(labels));
+    free(folder);
     tare_dataset_free(&set);
+    assert_false(recalled());
     remember();
 }
 
