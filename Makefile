@@ -10,6 +10,7 @@
 #   make torture    kills, signals, full disks, flipped bits: what must survive, counted (10 minutes)
 #   make torture-long    the same with every case: doc/torture-long.md; KINDS="kills signals": only these
 #   make bench-harness   what the harness itself costs
+#   make bench-load      data: .gz to arrays, cache to arrays, exec to the first step (DATA=folder of the .gz files)
 #   make bench-deploy    what exporting and running a model costs: binding, export, tare bench
 #   make bench-engines   are the controlled engines at their best; A/A runs of each (half an hour)
 #   make bench-native    what the native engine reaches, beside the engines and the machine's own bounds
@@ -248,6 +249,16 @@ $(BUILD)/bench_%: $(BUILD)/obj/bench/%.o $(LIB)
 	$(Q)$(LINK) $^ $(LDLIBS) -o $@
 bench-harness: all $(BUILD)/bench_harness
 	@$(BUILD)/bench_harness
+
+# Engines that say when their first step begins (bench/stamp.c).
+BENCH_STAMPED := $(BUILD)/bench_engines/tare-engine-null $(BUILD)/bench_engines/tare-engine-native
+$(BENCH_STAMPED): $(BUILD)/bench_engines/tare-engine-%: $(BUILD)/obj/bench/stamp.o $(BUILD)/obj/engines/%.o $(ENGINE_OBJS) $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	$(Q)$(LINK) -Wl,--wrap=tare_engine_main $^ $(LDLIBS) -ldl -o $@
+.PHONY: bench-load
+bench-load: all $(BUILD)/bench_load $(BENCH_STAMPED)
+	@$(BUILD)/bench_load $(BUILD) $(or $(DATA),$(TARE_DATA)/mnist)
 
 # An engine's own object around another main half (bench/binding.c).
 BENCH_BINDINGS := $(BUILD)/bench_binding-onnxruntime $(BUILD)/bench_binding-litert

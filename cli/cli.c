@@ -238,8 +238,10 @@ enum tare_status cli_load_data(struct tare_dataset *set, const char *dir,
 char *cli_temporary_dir(struct tare_err *err) {
     const char *base = getenv("TMPDIR");
     char *template = tare_path_join(base && base[0] ? base : "/tmp", "tare-XXXXXX");
-    if (template && mkdtemp(template))
+    if (template && mkdtemp(template)) {
+        tare_file_scratch(template);
         return template;
+    }
     tare_fail_errno(err, template ? template : "TMPDIR", "set TMPDIR to a folder with space",
                     "no temporary folder");
     free(template);
@@ -247,6 +249,7 @@ char *cli_temporary_dir(struct tare_err *err) {
 }
 
 void cli_remove_dir(const char *dir) {
+    tare_file_scratch(NULL);
     struct tare_listing files = tare_listing_open(dir);
     for (const char *name; (name = tare_listing_next(&files));)
         unlinkat(files.fd, name, 0);

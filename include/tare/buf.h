@@ -51,6 +51,10 @@ bool tare_write_full(int fd, const void *data, size_t size);
 enum tare_status tare_file_write(const char *path, const void *data, size_t size,
                                  struct tare_err *err);
 
+/* Files below dir are thrown away before the program ends: writing one doesn't wait for the disk.
+ * One folder at a time; NULL: none. dir must live as long. */
+void tare_file_scratch(const char *dir);
+
 /* Makes path and its missing parents (mode 0777 less umask). Existing directories are fine. */
 enum tare_status tare_make_dirs(const char *path, struct tare_err *err);
 

@@ -107,6 +107,17 @@ static bool sync_folder(char *path) {
     return good;
 }
 
+static const char *scratch_dir;
+
+void tare_file_scratch(const char *dir) {
+    scratch_dir = dir;
+}
+
+static bool is_scratch(const char *path) {
+    size_t size = scratch_dir ? strlen(scratch_dir) : 0;
+    return size > 0 && strncmp(path, scratch_dir, size) == 0 && path[size] == '/';
+}
+
 enum tare_status tare_file_write(const char *path, const void *data, size_t size,
                                  struct tare_err *err) {
     static const char hint[] = "is the folder writable, and is there disk space?";
@@ -116,13 +127,14 @@ enum tare_status tare_file_write(const char *path, const void *data, size_t size
         tare_buf_free(&temporary);
         return tare_fail(err, TARE_MEMORY, path, NULL, "no memory to write the file");
     }
+    bool stays = !is_scratch(path);
     int fd = (int)TEMP_FAILURE_RETRY(
         open(temporary.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
     enum tare_status status = TARE_OK;
     if (fd < 0)
         status = tare_fail_errno(err, path, hint, "cannot be created");
     else {
-        if (!tare_write_full(fd, data, size) || TEMP_FAILURE_RETRY(fsync(fd)) != 0)
+        if (!tare_write_full(fd, data, size) || (stays && TEMP_FAILURE_RETRY(fsync(fd)) != 0))
             status = tare_fail_errno(err, path, hint, "cannot be written");
         if (close(fd) != 0 && status == TARE_OK)
             status = tare_fail_errno(err, path, hint, "cannot be written");
@@ -130,7 +142,7 @@ enum tare_status tare_file_write(const char *path, const void *data, size_t size
             status = tare_fail_errno(err, path, hint, "cannot be put in place");
         if (status != TARE_OK)
             unlink(temporary.data);
-        else if (!sync_folder(temporary.data))
+        else if (stays && !sync_folder(temporary.data))
             status = tare_fail_errno(err, path, hint, "is written, but may not stay");
     }
     tare_buf_free(&temporary);

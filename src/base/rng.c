@@ -40,11 +40,12 @@ float tare_rng_uniform(struct tare_rng *rng, double lo, double hi) {
 }
 
 uint64_t tare_rng_below(struct tare_rng *rng, uint64_t n) {
-    uint64_t excess = (UINT64_MAX % n + 1) % n; /* 2⁶⁴ mod n: values up there would be favoured */
+    /* The last 2⁶⁴ mod n values would be favoured. Dividing costs more than all the rest, and
+     * hardly any x is up there at all. */
     uint64_t x;
     do
         x = tare_rng_next(rng);
-    while (x > UINT64_MAX - excess);
+    while (x > UINT64_MAX - n && x > UINT64_MAX - (UINT64_MAX % n + 1) % n);
     return x % n;
 }
 

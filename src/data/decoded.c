@@ -252,8 +252,8 @@ static enum tare_status fill(uint8_t *out, size_t size, const struct tare_decode
 static enum tare_status make_content(struct tare_decoded *file, size_t size, struct tare_err *err) {
     void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (pages == MAP_FAILED)
-        return tare_fail(err, TARE_MEMORY, file->name, "close other programs or use less data",
-                         "no memory for its %zu bytes", size);
+        return tare_fail_errno(err, file->name, "close other programs or use less data",
+                               "no memory for its %zu bytes", size);
     madvise(pages, size, MADV_HUGEPAGE);
     file->content = pages;
     file->bytes = size;

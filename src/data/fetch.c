@@ -1,9 +1,8 @@
-/* fetch.c: one file over HTTP with libcurl: into PATH.part, resumed where a former attempt stopped,
- * and renamed only when its SHA-256 is right. Cut transfers are taken up again a few times; a
- * resumed file that turns out wrong is fetched once more from its beginning. dataset.c knows which
- * files to fetch and from where.
+/* fetch.c: one file over HTTP with libcurl (curl_library.c opens it): into PATH.part, resumed where
+ * a former attempt stopped, and renamed only when its SHA-256 is right. Cut transfers are taken up
+ * again a few times; a resumed file that turns out wrong is fetched once more from its beginning.
+ * dataset.c knows which files to fetch and from where.
  */
-#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -13,6 +12,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "data/curl_library.h"
 #include "data/parts.h"
 #include "tare/clock.h"
 
@@ -25,6 +25,7 @@
 struct transfer {
     const char *path, *url, *part;
     const struct tare_data_options *options; /* may be NULL */
+    const struct tare_curl *library;
     CURL *curl;
     FILE *file;
     int64_t have;        /* bytes in the part */
@@ -40,7 +41,7 @@ struct transfer {
 
 static long http_code(const struct transfer *t) {
     long code = 0;
-    curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &code);
+    t->library->easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &code);
     return code;
 }
 
@@ -92,7 +93,7 @@ static size_t on_body(char *data, size_t one, size_t size, void *context) {
     }
     t->have += (int64_t)size;
     curl_off_t length = -1;
-    curl_easy_getinfo(t->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    t->library->easy_getinfo(t->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     show_progress(t, length <= 0 ? -1 : length + (http_code(t) == 206 ? t->resumed_at : 0));
     return size;
 }
@@ -121,26 +122,26 @@ static void set_options(struct transfer *t, char range[32], char error[CURL_ERRO
     const int asked_s = t->options == NULL ? 0 : t->options->timeout_s;
     const long timeout_s = asked_s > 0 ? asked_s : DEFAULT_TIMEOUT_S;
     CURL *c = t->curl;
-    curl_easy_setopt(c, CURLOPT_URL, t->url);
-    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, error);
-    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L);
-    curl_easy_setopt(c, CURLOPT_MAXREDIRS, 5L);
-    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(c, CURLOPT_USERAGENT, "tare");
-    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT,
-                     timeout_s < CONNECT_TIMEOUT_S ? timeout_s : CONNECT_TIMEOUT_S);
+    CURLcode (*set)(CURL *, CURLoption, ...) = t->library->easy_setopt;
+    set(c, CURLOPT_URL, t->url);
+    set(c, CURLOPT_ERRORBUFFER, error);
+    set(c, CURLOPT_NOSIGNAL, 1L);
+    set(c, CURLOPT_FOLLOWLOCATION, 1L);
+    set(c, CURLOPT_MAXREDIRS, 5L);
+    set(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    set(c, CURLOPT_USERAGENT, "tare");
+    set(c, CURLOPT_CONNECTTIMEOUT, timeout_s < CONNECT_TIMEOUT_S ? timeout_s : CONNECT_TIMEOUT_S);
     /* No limit on the whole: a slow line is fine, a silent one is not. */
-    curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, timeout_s);
-    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(c, CURLOPT_WRITEDATA, t);
-    curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(c, CURLOPT_HEADERDATA, t);
+    set(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    set(c, CURLOPT_LOW_SPEED_TIME, timeout_s);
+    set(c, CURLOPT_WRITEFUNCTION, on_body);
+    set(c, CURLOPT_WRITEDATA, t);
+    set(c, CURLOPT_HEADERFUNCTION, on_header);
+    set(c, CURLOPT_HEADERDATA, t);
     /* Not CURLOPT_RESUME_FROM: with it libcurl fails where a server ignores the range. */
     if (t->resumed_at > 0) {
         snprintf(range, 32, "%" PRId64 "-", t->resumed_at);
-        curl_easy_setopt(c, CURLOPT_RANGE, range);
+        set(c, CURLOPT_RANGE, range);
     }
 }
 
@@ -153,7 +154,7 @@ static enum tare_status curl_failed(const struct transfer *t, CURLcode result, c
         return tare_fail_errno(err, t->part, "free some disk space", "the download cannot be kept");
     }
     return tare_fail(err, TARE_IO, t->url, hint, "the download failed after %" PRId64 " bytes: %s",
-                     t->have, error[0] != '\0' ? error : curl_easy_strerror(result));
+                     t->have, error[0] != '\0' ? error : t->library->easy_strerror(result));
 }
 
 /* One request. *again: taking it up again from what the part holds makes sense. */
@@ -161,7 +162,7 @@ static enum tare_status attempt(struct transfer *t, bool *again, struct tare_err
     char range[32], error[CURL_ERROR_SIZE] = "";
     *again = false;
     t->file = fopen(t->part, "ab");
-    t->curl = curl_easy_init();
+    t->curl = t->library->easy_init();
     if (t->file == NULL || t->curl == NULL) {
         enum tare_status status =
             t->curl == NULL
@@ -169,7 +170,7 @@ static enum tare_status attempt(struct transfer *t, bool *again, struct tare_err
                 : tare_fail_errno(err, t->part, "is the folder writable?", "cannot be opened");
         if (t->file != NULL)
             fclose(t->file);
-        curl_easy_cleanup(t->curl);
+        t->library->easy_cleanup(t->curl);
         return status;
     }
     fseek(t->file, 0, SEEK_END);
@@ -178,7 +179,7 @@ static enum tare_status attempt(struct transfer *t, bool *again, struct tare_err
     t->resumed = t->have > 0;
     t->started = t->too_long = t->write_failed = false;
     set_options(t, range, error);
-    const CURLcode result = curl_easy_perform(t->curl);
+    const CURLcode result = t->library->easy_perform(t->curl);
     const long code = http_code(t);
     if (fclose(t->file) != 0 && !t->write_failed) {
         t->write_failed = true;
@@ -205,7 +206,7 @@ static enum tare_status attempt(struct transfer *t, bool *again, struct tare_err
         *again = !t->write_failed && t->started && t->have > 0 &&
                  (t->have != t->resumed_at || result == CURLE_PARTIAL_FILE);
     }
-    curl_easy_cleanup(t->curl);
+    t->library->easy_cleanup(t->curl);
     return status;
 }
 
@@ -289,8 +290,9 @@ enum tare_status tare_fetch(const char *path, const char *url, const char *sha25
     enum tare_status status = TARE_OK;
     if (!tare_path_exists(path) || check_sha256(path, sha256, url, NULL) != TARE_OK) {
         struct transfer t = {.path = path, .url = url, .part = part.data, .options = options};
-        curl_global_init(CURL_GLOBAL_DEFAULT);
-        status = receive(&t, sha256, err);
+        status = tare_curl_open(&t.library, err);
+        if (status == TARE_OK)
+            status = receive(&t, sha256, err);
         if (status == TARE_OK)
             status = keep(&t, err);
     }

