@@ -92,6 +92,7 @@ const char *tare_sweep_gap_text(enum tare_sweep_gap gap);
 struct tare_sweep_cell {                   /* one engine at one width and batch */
     struct tare_stat step_s, first_step_s; /* of one step after the first; of the first */
     size_t fewest_steps, most_steps;       /* timed in a run, after the first */
+    double spread;                         /* slowest less fastest run, over the median */
     double shortest_s;                     /* the shortest time so many steps took together */
     double flops_per_s;                    /* by the median */
     enum tare_sweep_gap gap;               /* NONE: it has a figure */
@@ -120,6 +121,7 @@ struct tare_sweep_point {
     double ratio;            /* slowest over fastest; NaN: fewer than two have one */
     bool whole;              /* every competing engine has one */
     bool alike;              /* whole, and the ratio at most TARE_SWEEP_ALIKE */
+    bool unlike;             /* the ratio is larger, or an engine too slow; neither: not known */
 };
 
 struct tare_sweep_summary {
@@ -131,6 +133,9 @@ struct tare_sweep_summary {
     size_t engine_count, competing;    /* that have a figure, the null engine not among them */
     struct tare_sweep_point *points;   /* as cells */
     size_t fewest_runs, most_runs;     /* of the cells with a figure; 0: none has */
+    /* How far the runs of a cell lie apart, as a fraction of its median: half of the cells with two
+     * runs or more are below typical_spread; NaN: there is none. */
+    double typical_spread, widest_spread;
     bool complete;
     size_t torn_line;      /* an unfinished last line, which was left out; 0: none */
     const size_t *misfits; /* lines that don't fit their checksums */
@@ -148,8 +153,8 @@ void tare_sweep_free(struct tare_sweep_summary *summary);
 /* The null engine has figures and competes with none. */
 bool tare_sweep_competes(const struct tare_sweep_engine *engine);
 
-/* The first batch of a width from which on all points are alike (an index), and the least work of a
- * step from which on all points are: batch_count, and NaN, where there is none. */
+/* The first batch of a width from which on no point is unlike and some are alike (an index), and
+ * the least work of a step of which that is true: batch_count, and NaN, where there is none. */
 size_t tare_sweep_alike_from(const struct tare_sweep_summary *summary, size_t width);
 double tare_sweep_alike_flops(const struct tare_sweep_summary *summary);
 

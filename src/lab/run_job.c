@@ -157,6 +157,8 @@ void tare_job_progress(struct tare_campaign_state *s, const struct tare_job_resu
     double elapsed_s = (double)(tare_now_ns() - s->start_ns) * 1e-9;
     /* The plan's rough seconds, corrected by what they have proved to be so far. */
     double left_s = s->spent_s > 0 ? (s->planned_s - s->spent_s) * elapsed_s / s->spent_s : -1;
+    if (s->end_ns > 0)
+        left_s = fmax((double)(s->end_ns - tare_now_ns()) * 1e-9, 0);
     struct tare_progress progress = {.done = s->done,
                                      .total = s->total,
                                      .run = result->run,

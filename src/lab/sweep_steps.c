@@ -11,20 +11,36 @@
 static double extend(const struct tare_sweep_times *times, const double *flops, size_t to,
                      size_t from, const size_t *before) {
     double slope = SLOPE_UNKNOWN;
-    if (before && !isnan(times->step_s[*before]))
+    if (before)
         slope =
             log(times->step_s[from] / times->step_s[*before]) / log(flops[from] / flops[*before]);
     slope = fmin(fmax(slope, 0), 1); /* no step is faster for having more to do */
     return times->step_s[from] * pow(flops[to] / flops[from], slope);
 }
 
-/* Along one axis, whose points are `stride` apart; `steps_back` of them lie before this one. */
+/* The last known point before `point` on an axis whose points are `stride` apart, of which `before`
+ * lie before it; and how many lie before that one. False where none is known. */
+static bool look_back(size_t *found, size_t *before, const struct tare_sweep_times *times,
+                      size_t point, size_t stride) {
+    while (*before > 0) {
+        point -= stride;
+        --*before;
+        if (!isnan(times->step_s[point])) {
+            *found = point;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Along one axis; NaN where nothing is known before the point. */
 static double along(const struct tare_sweep_times *times, const struct tare_sweep_grid *grid,
-                    size_t point, size_t stride, size_t steps_back) {
-    if (steps_back < 1 || isnan(times->step_s[point - stride]))
+                    size_t point, size_t stride, size_t before) {
+    size_t from = 0, earlier = 0;
+    if (!look_back(&from, &before, times, point, stride))
         return NAN;
-    size_t before = steps_back < 2 ? 0 : point - 2 * stride;
-    return extend(times, grid->flops, point, point - stride, steps_back < 2 ? NULL : &before);
+    bool two = look_back(&earlier, &before, times, from, stride);
+    return extend(times, grid->flops, point, from, two ? &earlier : NULL);
 }
 
 /* The known point whose work is nearest. */

@@ -153,6 +153,7 @@ static void fill_cell(struct tare_sweep_cell *cell, const struct tare_sweep_engi
         s->b[n++] = job->values[TARE_FIRST_STEP_S];
     }
     cell->step_s = tare_median_interval(s->a, n);
+    cell->spread = (tare_quantile(s->a, n, 1) - tare_quantile(s->a, n, 0)) / cell->step_s.median;
     cell->first_step_s = stat_of(s->b, n, s->sorted);
     cell->flops_per_s = flops / cell->step_s.median;
     if (cell->gap == TARE_SWEEP_GAP_NONE && n == 0) /* a good job that says it took no time */
@@ -170,9 +171,12 @@ bool tare_sweep_competes(const struct tare_sweep_engine *engine) {
 static void fill_point(struct tare_sweep_point *point, const struct tare_sweep_summary *summary,
                        size_t at) {
     size_t here = 0;
+    bool slow = false;
     for (size_t e = 0; e < summary->engine_count; e++) {
         const struct tare_sweep_engine *engines = summary->engines;
         double step_s = engines[e].cells[at].step_s.median;
+        slow = slow || (tare_sweep_competes(&engines[e]) &&
+                        engines[e].cells[at].gap == TARE_SWEEP_GAP_SLOW);
         if (!tare_sweep_competes(&engines[e]) || engines[e].cells[at].gap != TARE_SWEEP_GAP_NONE)
             continue;
         if (here == 0 || step_s < engines[point->fastest].cells[at].step_s.median)
@@ -186,25 +190,38 @@ static void fill_point(struct tare_sweep_point *point, const struct tare_sweep_s
                                   summary->engines[point->fastest].cells[at].step_s.median;
     point->whole = here > 0 && here == summary->competing;
     point->alike = point->whole && point->ratio <= TARE_SWEEP_ALIKE;
+    point->unlike = point->ratio > TARE_SWEEP_ALIKE || (slow && here > 0);
 }
 
 size_t tare_sweep_alike_from(const struct tare_sweep_summary *summary, size_t width) {
+    const struct tare_sweep_point *points = summary->points + width * summary->batch_count;
     size_t from = summary->batch_count;
-    while (from > 0 && summary->points[width * summary->batch_count + from - 1].alike)
-        from--;
+    for (size_t b = summary->batch_count; b > 0 && !points[b - 1].unlike; b--)
+        from = points[b - 1].alike ? b - 1 : from;
     return from;
 }
 
 double tare_sweep_alike_flops(const struct tare_sweep_summary *summary) {
     size_t count = summary->width_count * summary->batch_count;
-    double other = 0, least = NAN; /* the most work of a point that isn't alike */
+    double unlike = 0, least = NAN; /* the most work of a point that is unlike */
     for (size_t i = 0; i < count; i++)
-        if (!summary->points[i].alike)
-            other = fmax(other, summary->points[i].step_flops);
+        if (summary->points[i].unlike)
+            unlike = fmax(unlike, summary->points[i].step_flops);
     for (size_t i = 0; i < count; i++)
-        if (summary->points[i].step_flops > other)
+        if (summary->points[i].alike && summary->points[i].step_flops > unlike)
             least = fmin(least, summary->points[i].step_flops);
     return least;
+}
+
+static void find_spread(struct tare_sweep_summary *summary, double *spreads) {
+    size_t n = 0, points = summary->width_count * summary->batch_count;
+    for (size_t e = 0; e < summary->engine_count; e++)
+        for (size_t i = 0; i < points; i++) {
+            if (summary->engines[e].cells[i].step_s.n > 1)
+                spreads[n++] = summary->engines[e].cells[i].spread;
+        }
+    summary->typical_spread = tare_quantile(spreads, n, 0.5);
+    summary->widest_spread = tare_quantile(spreads, n, 1);
 }
 
 /* ---- all of it ---------------------------------------------------------------------------------
@@ -297,6 +314,7 @@ static enum tare_status summarise(struct tare_sweep_summary *summary, struct tar
     summary->points = tare_memory_take(memory, points, sizeof *summary->points);
     summary->engines = tare_memory_take(memory, samples->cell_count, sizeof *summary->engines);
     double *room = tare_memory_take(memory, 5 * jobs, sizeof *room);
+    double *spreads = tare_memory_take(memory, points * (samples->cell_count + 1), sizeof *spreads);
     if (memory->failed)
         return TARE_MEMORY;
     struct scratch s = {room, room + jobs, room + 2 * jobs, room + 3 * jobs, room + 4 * jobs};
@@ -305,6 +323,8 @@ static enum tare_status summarise(struct tare_sweep_summary *summary, struct tar
     if (status != TARE_OK)
         return status;
     fill_engines(summary, samples, &s);
+    if (!memory->failed)
+        find_spread(summary, spreads);
     for (size_t i = 0; i < points && !memory->failed; i++)
         fill_point(&summary->points[i], summary, i);
     return memory->failed ? TARE_MEMORY : TARE_OK;

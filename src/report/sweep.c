@@ -122,34 +122,39 @@ static void put_fastest(struct tare_buf *out, const struct tare_sweep_summary *s
                   between[0] ? " had the lowest median" : "fewer than two engines have figures");
 }
 
-static void answer_width(struct tare_document *document, const struct tare_sweep_summary *s,
-                         size_t width) {
-    struct tare_buf *out = tare_document_add(document, TARE_BLOCK_BULLET);
-    size_t from = tare_sweep_alike_from(s, width);
-    tare_buf_puts(out, "Width ");
-    tare_put_count(out, s->widths[width]);
-    tare_buf_puts(out, ": ");
-    put_fastest(out, s, width);
-    tare_buf_puts(out, ". ");
-    if (s->competing < 2)
-        return;
-    if (from == s->batch_count) {
-        const struct tare_sweep_point *last = point_at(s, width, s->batch_count - 1);
-        tare_buf_puts(out, "The choice never stops to matter");
-        if (!isnan(last->ratio)) {
-            tare_buf_puts(out, ": at batch ");
-            tare_put_count(out, s->batches[s->batch_count - 1]);
-            tare_buf_puts(out, " the slowest still took ");
-            tare_put_times(out, last->ratio);
-            tare_buf_puts(out, " times as long as the fastest");
-            tare_buf_puts(out, last->whole ? "" : ", and some engines have no figure there");
-        }
-        tare_buf_puts(out, ".");
+/* The last batch of a width at which the engines are known to differ; batch_count: none is. */
+static size_t last_unlike(const struct tare_sweep_summary *s, size_t width) {
+    for (size_t b = s->batch_count; b > 0; b--)
+        if (point_at(s, width, b - 1)->unlike)
+            return b - 1;
+    return s->batch_count;
+}
+
+static void put_matters(struct tare_buf *out, const struct tare_sweep_summary *s, size_t width) {
+    size_t last = last_unlike(s, width);
+    if (last == s->batch_count) {
+        tare_buf_puts(out, "Whether the choice matters can't be told: in no point is every engine "
+                           "known.");
         return;
     }
+    const struct tare_sweep_point *point = point_at(s, width, last);
+    tare_buf_puts(out, "The choice never stops mattering: at batch ");
+    tare_put_count(out, s->batches[last]);
+    if (isnan(point->ratio))
+        tare_buf_puts(out, " all engines but one were too slow to be timed.");
+    else {
+        tare_buf_puts(out, " the slowest still took ");
+        tare_put_times(out, point->ratio);
+        tare_buf_puts(out, " times as long as the fastest");
+        tare_buf_puts(out, point->whole ? "." : ", and not every engine has a figure there.");
+    }
+}
+
+static void put_hardly(struct tare_buf *out, const struct tare_sweep_summary *s, size_t width,
+                       size_t from) {
     double most = 1;
     for (size_t b = from; b < s->batch_count; b++)
-        most = fmax(most, point_at(s, width, b)->ratio);
+        most = fmax(most, point_at(s, width, b)->ratio); /* of those that are known */
     if (from == 0)
         tare_buf_puts(out, "The choice hardly matters at any batch");
     else {
@@ -160,6 +165,21 @@ static void answer_width(struct tare_document *document, const struct tare_sweep
     tare_buf_puts(out, ": the slowest took at most ");
     tare_put_times(out, most);
     tare_buf_puts(out, " times as long as the fastest.");
+}
+
+static void answer_width(struct tare_document *document, const struct tare_sweep_summary *s,
+                         size_t width) {
+    struct tare_buf *out = tare_document_add(document, TARE_BLOCK_BULLET);
+    size_t from = tare_sweep_alike_from(s, width);
+    tare_buf_puts(out, "Width ");
+    tare_put_count(out, s->widths[width]);
+    tare_buf_puts(out, ": ");
+    put_fastest(out, s, width);
+    tare_buf_puts(out, ". ");
+    if (from < s->batch_count)
+        put_hardly(out, s, width, from);
+    else
+        put_matters(out, s, width);
 }
 
 /* How often each engine was the fastest. */
@@ -199,8 +219,9 @@ static void answer_overall(struct tare_document *document, const struct tare_swe
     if (isnan(flops)) {
         tare_buf_puts(out,
                       "There is no amount of work in a step from which on the choice of engine "
-                      "stopped to matter: ");
-        tare_buf_puts(out, "in the largest points measured they were not all within a factor of ");
+                      "stopped mattering: ");
+        tare_buf_puts(out,
+                      "in the largest points that are known they were not within a factor of ");
         tare_put_number(out, 'g', 3, TARE_SWEEP_ALIKE);
         tare_buf_puts(out, ".");
         return;
@@ -208,7 +229,7 @@ static void answer_overall(struct tare_document *document, const struct tare_swe
     tare_buf_puts(out, "From ");
     put_flops(out, flops, "FLOP");
     tare_buf_puts(out,
-                  " a step on the choice of engine stopped to matter: in every point from there "
+                  " a step on the choice of engine stopped mattering: in every point from there "
                   "on all were within a factor of ");
     tare_put_number(out, 'g', 3, TARE_SWEEP_ALIKE);
     tare_buf_puts(out, ".");
@@ -328,33 +349,14 @@ static void put_rate(struct tare_buf *out, const struct tare_sweep_cell *cell, b
     tare_put_number(out, 'f', rate < 10 ? 2 : rate < 100 ? 1 : 0, rate);
 }
 
-/* The widest spread of the runs of a cell, by the median; NaN where no cell has two. */
-static double widest_spread(const struct tare_sweep_summary *s, double *typical) {
-    double widest = NAN, sum = 0;
-    size_t n = 0;
-    for (size_t e = 0; e < s->engine_count; e++)
-        for (size_t i = 0; i < s->width_count * s->batch_count; i++) {
-            const struct tare_stat *stat = &s->engines[e].cells[i].step_s;
-            if (!has_figure(&s->engines[e].cells[i]) || stat->n < 2)
-                continue;
-            double spread = (stat->hi - stat->lo) / stat->median;
-            widest = fmax(widest, spread);
-            sum += spread;
-            n++;
-        }
-    *typical = n > 0 ? sum / (double)n : NAN;
-    return widest;
-}
-
 static void say_spread(struct tare_document *document, const struct tare_sweep_summary *s) {
-    double typical, widest = widest_spread(s, &typical);
-    if (isnan(widest))
+    if (isnan(s->widest_spread))
         return;
     struct tare_buf *out = tare_document_add(document, TARE_BLOCK_PARAGRAPH);
-    tare_buf_puts(out, "From its shortest to its longest run a point spread by ");
-    tare_put_number(out, 'f', 0, 100 * typical);
-    tare_buf_puts(out, " % of its median on average, at most by ");
-    tare_put_number(out, 'f', 0, 100 * widest);
+    tare_buf_puts(out, "From the fastest to the slowest run of a cell it is ");
+    tare_put_number(out, 'f', 0, 100 * s->typical_spread);
+    tare_buf_puts(out, " % of its median in half of the cells or less, and at most ");
+    tare_put_number(out, 'f', 0, 100 * s->widest_spread);
     tare_buf_puts(out, " %; sweep.md has every range.");
 }
 
@@ -430,10 +432,12 @@ static void note_lengths(struct tare_document *document, const struct tare_sweep
     struct tare_buf *out = tare_document_add(document, TARE_BLOCK_BULLET);
     tare_buf_puts(out, "The shortest run that is part of a figure timed ");
     tare_put_seconds(out, shortest);
-    tare_buf_printf(out,
-                    " of steps. In %zu of %zu points not all runs took the same number of steps: "
-                    "slower engines could not afford those of the fastest; sweep.json has them.",
-                    apart, count);
+    tare_buf_printf(
+        out,
+        " of steps. In %zu of %zu points all runs took the same number of steps; in the "
+        "others the slower engines took fewer, or a run showed that it needs more: "
+        "sweep.json has them.",
+        count - apart, count);
 }
 
 static void note_certificates(struct tare_document *document, const struct tare_sweep_summary *s) {

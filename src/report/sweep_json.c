@@ -92,6 +92,7 @@ static void put_point(struct tare_json *json, const struct tare_sweep_summary *s
     tare_json_number(json, "ratio", point->ratio);
     tare_json_flag(json, "whole", point->whole);
     tare_json_flag(json, "alike", point->alike);
+    tare_json_flag(json, "unlike", point->unlike);
     tare_json_close(json, '}');
 }
 
