@@ -210,7 +210,7 @@ enum tare_status tare_results_open(const char *dir, size_t bytes, struct tare_er
     tare_listing_close(&list);
     if (!empty)
         return tare_fail(err, TARE_USAGE, dir,
-                         "a new or an empty folder, or --resume DIR to carry on",
+                         "a new or an empty folder; tare compare --resume DIR carries one on",
                          "the results folder is not empty");
     if (access(dir, W_OK) != 0)
         return tare_fail_errno(err, dir, "choose another with --out", "cannot be written to");
