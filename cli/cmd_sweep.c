@@ -1,5 +1,5 @@
 /* cmd_sweep.c: tare sweep: how does a training step grow with the net and the batch, and from where
- * on does the choice of framework stop to matter? The measuring is src/lab/sweep.c's, the tables
+ * on does the choice of framework stop mattering? The measuring is src/lab/sweep.c's, the tables
  * are src/report/sweep.c's. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -241,7 +241,7 @@ static int run(int argc, char **argv, const struct cli_command *command) {
 }
 
 const struct cli_command cmd_sweep = {
-    "sweep", "how a training step grows with net and batch, and where the choice stops to matter",
+    "sweep", "how a training step grows with net and batch, and where the choice stops mattering",
     "sweep [OPTION]...",
     "  tare sweep                                       5 widths, 7 batches, 15 minutes\n"
     "  tare sweep --engines native,libtorch --widths 64,1024 --batches 1,32,1024\n"

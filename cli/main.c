@@ -13,8 +13,8 @@
 #include "tare/words.h"
 
 static const struct cli_command *const commands[] = {
-    &cmd_compare, &cmd_train, &cmd_predict, &cmd_export,  &cmd_bench, &cmd_report,
-    &cmd_verify,  &cmd_data,  &cmd_doctor,  &cmd_certify, &cmd_sweep};
+    &cmd_compare, &cmd_train,  &cmd_predict, &cmd_export, &cmd_bench,  &cmd_sweep,
+    &cmd_report,  &cmd_verify, &cmd_data,    &cmd_doctor, &cmd_certify};
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
 static void print_help(FILE *to) {

@@ -95,6 +95,8 @@ static void count_failure(struct tare_sweeping *w, size_t engine, size_t point,
     const struct tare_outcome *o = &result->outcome;
     if (o->state == TARE_STATE_OK)
         return;
+    if (o->timed_out && result->run >= 0 && w->plan.timeout_s < w->timeout_s)
+        return; /* the sweep's time was over: nothing is known of the engine */
     if (o->timed_out && result->run >= 0) { /* a finding, not a failure */
         e->out_of_time = true;
         e->out_width = tare_sweeping_width(w, point);

@@ -72,8 +72,23 @@ static double longest(const double *values, size_t count) {
     return most;
 }
 
+/* A job was ended before it had the time that a job may take: the sweep's own was over. */
+static bool was_cut(const struct tare_job_record *job, const struct tare_samples *samples) {
+    return job->values[TARE_PROCESS_S] < 0.95 * samples->experiment.plan.timeout_s;
+}
+
+static const char *reason_of(const struct tare_job_record *job, struct tare_samples *samples) {
+    const char *reason = job->reason;
+    if (job->timed_out && !job->left_out[0])
+        reason = tare_memory_printf(&samples->memory, "ended after %.0f s, %s",
+                                    job->values[TARE_PROCESS_S],
+                                    was_cut(job, samples) ? "when the sweep's time was over"
+                                                          : "which is all that a job may take");
+    return reason ? reason : "";
+}
+
 /* What its processes took beside the steps that are compared. */
-static void sum_up(struct tare_sweep_engine *engine, const struct tare_samples *samples,
+static void sum_up(struct tare_sweep_engine *engine, struct tare_samples *samples,
                    const struct scratch *s) {
     size_t n = 0;
     engine->reason = engine->fix = engine->version = "";
@@ -86,7 +101,7 @@ static void sum_up(struct tare_sweep_engine *engine, const struct tare_samples *
         if (job->version[0])
             engine->version = job->version;
         if (job->state != TARE_STATE_OK && !engine->reason[0]) {
-            engine->reason = job->reason;
+            engine->reason = reason_of(job, samples);
             engine->fix = job->fix;
         }
         if (!is_good(job))
@@ -104,7 +119,8 @@ static void sum_up(struct tare_sweep_engine *engine, const struct tare_samples *
     engine->longest_first_step_s = longest(s->d, n);
 }
 
-static enum tare_sweep_gap gap_of(const struct tare_job_record *job) {
+static enum tare_sweep_gap gap_of(const struct tare_job_record *job,
+                                  const struct tare_samples *samples) {
     if (strcmp(job->left_out, "slow") == 0)
         return TARE_SWEEP_GAP_SLOW;
     if (strcmp(job->left_out, "budget") == 0)
@@ -112,7 +128,7 @@ static enum tare_sweep_gap gap_of(const struct tare_job_record *job) {
     if (job->left_out[0])
         return TARE_SWEEP_GAP_FAILED;
     if (job->timed_out)
-        return TARE_SWEEP_GAP_SLOW;
+        return was_cut(job, samples) ? TARE_SWEEP_GAP_BUDGET : TARE_SWEEP_GAP_SLOW;
     switch (job->state) {
     case TARE_STATE_OK:
         return TARE_SWEEP_GAP_NONE;
@@ -128,7 +144,7 @@ static enum tare_sweep_gap gap_of(const struct tare_job_record *job) {
 }
 
 static void fill_cell(struct tare_sweep_cell *cell, const struct tare_sweep_engine *engine,
-                      const struct tare_samples *samples, size_t width, size_t batch, double flops,
+                      struct tare_samples *samples, size_t width, size_t batch, double flops,
                       const struct scratch *s) {
     size_t n = 0;
     *cell = (struct tare_sweep_cell){
@@ -141,8 +157,8 @@ static void fill_cell(struct tare_sweep_cell *cell, const struct tare_sweep_engi
             continue;
         double seconds = is_good(job) ? steady_s(job, &steps) : NAN;
         if (!(seconds > 0)) { /* the last word on what isn't measured */
-            cell->gap = n > 0 ? TARE_SWEEP_GAP_NONE : gap_of(job);
-            cell->reason = job->reason;
+            cell->gap = n > 0 ? TARE_SWEEP_GAP_NONE : gap_of(job, samples);
+            cell->reason = reason_of(job, samples);
             continue;
         }
         cell->gap = TARE_SWEEP_GAP_NONE;
