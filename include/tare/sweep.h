@@ -136,6 +136,7 @@ struct tare_sweep_summary {
     /* How far the runs of a cell lie apart, as a fraction of its median: half of the cells with two
      * runs or more are below typical_spread; NaN: there is none. */
     double typical_spread, widest_spread;
+    double others, most_others; /* CPUs other programs used meanwhile: the mean; NaN: not known */
     bool complete;
     size_t torn_line;      /* an unfinished last line, which was left out; 0: none */
     const size_t *misfits; /* lines that don't fit their checksums */

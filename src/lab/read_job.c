@@ -310,6 +310,7 @@ static void read_head(struct tare_reader *reader, struct tare_samples *samples,
     job->dir = tare_read_text(reader, json, "dir", "");
     job->timed_out = tare_read_flag(reader, json, "timed_out");
     job->width = tare_read_count(reader, json, "width", 0);
+    job->others = tare_read_number(reader, json, "others", NAN);
     job->steps = tare_read_count(reader, json, "steps", 0);
     job->left_out = tare_read_text(reader, json, "left_out", "");
 }

@@ -86,6 +86,7 @@ struct tare_job_record {
     size_t of_index;
     const char *of_format, *of_exporter;
     bool timed_out;       /* it was ended by its deadline */
+    double others;        /* of a sweep's: CPUs in use by other programs; NaN: not known */
     size_t width, steps;  /* of a sweep's job; else 0 */
     const char *left_out; /* of such a job that was not begun: why, in a word; else "" */
 };

@@ -312,6 +312,7 @@ static json_t *right_record(const struct tare_job_result *result) {
 static void add_sweep(json_t *record, const struct tare_job_result *result) {
     set(record, "width", count(result->width));
     set(record, "steps", count(result->steps));
+    set(record, "others", number(result->others));
     if (result->left_out)
         set(record, "left_out", text(result->left_out));
 }

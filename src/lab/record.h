@@ -37,6 +37,7 @@ struct tare_job_result {
     /* a sweep's job: so many training steps of a net of that width, and nothing else; 0: it is
      * none */
     size_t steps, width;
+    double others;        /* CPUs that other programs used when its point was visited */
     const char *left_out; /* of such a job that was not begun: why, in a word; NULL: it was */
 };
 

@@ -30,7 +30,10 @@ static enum tare_status no_memory(struct tare_err *err) {
 static enum tare_status begin_point(struct tare_sweeping *w, struct tare_err *err) {
     size_t point = w->order[w->at];
     char model[TARE_MAX_SPEC];
+    struct tare_machine now;
     struct tare_buf dir = {0};
+    tare_machine_describe(&now); /* a busy minute of a long sweep makes its points look slow */
+    w->others = now.others;
     tare_sweep_model(model, w->template, w->sweep->widths[tare_sweeping_width(w, point)]);
     w->plan.batch = w->sweep->batches[tare_sweeping_batch(w, point)];
     enum tare_status status = tare_plan_model(&w->plan, model, w->sweep->dataset, err);

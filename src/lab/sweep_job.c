@@ -120,7 +120,8 @@ enum tare_status tare_sweeping_run(struct tare_sweeping *w, size_t engine, size_
                                          .cell = w->plan.cells[engine],
                                          .batch = w->plan.batch,
                                          .width = w->sweep->widths[tare_sweeping_width(w, point)],
-                                         .steps = steps + 1};
+                                         .steps = steps + 1,
+                                         .others = w->others};
         estimate(w);
         w->plan.timeout_s =
             fmin(w->timeout_s, fmax(tare_sweeping_left_s(w), TARE_SWEEP_LEAST_TIMEOUT_S));
@@ -147,6 +148,7 @@ enum tare_status tare_sweeping_leave_out(struct tare_sweeping *w, size_t engine,
                                      .width =
                                          w->sweep->widths[tare_sweeping_width(w, w->order[w->at])],
                                      .steps = TARE_SWEEP_LEAST_STEPS + 1,
+                                     .others = w->others,
                                      .left_out = why};
     result.outcome.state = TARE_STATE_SKIPPED;
     snprintf(result.outcome.reason, sizeof result.outcome.reason, "%s", reason);

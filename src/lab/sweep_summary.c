@@ -229,6 +229,22 @@ double tare_sweep_alike_flops(const struct tare_sweep_summary *summary) {
     return least;
 }
 
+/* Over the points that were visited: every job has what was seen at its own. */
+static void find_others(struct tare_sweep_summary *summary, const struct tare_samples *samples) {
+    double sum = 0;
+    size_t n = 0;
+    summary->most_others = NAN;
+    for (size_t i = 0; i < samples->job_count; i++) {
+        const struct tare_job_record *job = &samples->jobs[i];
+        if (isnan(job->others) || job->left_out[0])
+            continue;
+        summary->most_others = fmax(summary->most_others, job->others);
+        sum += job->others;
+        n++;
+    }
+    summary->others = n > 0 ? sum / (double)n : NAN;
+}
+
 static void find_spread(struct tare_sweep_summary *summary, double *spreads) {
     size_t n = 0, points = summary->width_count * summary->batch_count;
     for (size_t e = 0; e < summary->engine_count; e++)
@@ -339,6 +355,7 @@ static enum tare_status summarise(struct tare_sweep_summary *summary, struct tar
     if (status != TARE_OK)
         return status;
     fill_engines(summary, samples, &s);
+    find_others(summary, samples);
     if (!memory->failed)
         find_spread(summary, spreads);
     for (size_t i = 0; i < points && !memory->failed; i++)

@@ -33,6 +33,7 @@ struct tare_sweeping {
     size_t epochs[TARE_MAX_SWEEP_POINTS]; /* that the order of a point holds */
     int64_t start_ns;
     double timeout_s;
+    double others; /* CPUs that other programs used when the current point was begun */
 };
 
 size_t tare_sweeping_width(const struct tare_sweeping *w, size_t point); /* indices */

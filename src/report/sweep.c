@@ -9,6 +9,7 @@
 
 #include "report/document.h"
 #include "report/sweep.h"
+#include "tare/machine.h"
 #include "tare/report.h"
 
 static const struct tare_sweep_cell *cell_at(const struct tare_sweep_engine *engine,
@@ -57,10 +58,15 @@ static void fill_title(struct tare_document *document, const struct tare_sweep_s
         tare_put_number(out, 'g', 3, s->budget_s / 60);
         tare_buf_puts(out, ".");
     }
-    if (x->machine.busy)
-        tare_document_say(document, TARE_BLOCK_PARAGRAPH,
-                          "The machine was busy with other work when this began: the times are too "
-                          "long.");
+    if (s->others > TARE_BUSY_CPUS || s->most_others > 1) {
+        out = tare_document_add(document, TARE_BLOCK_PARAGRAPH);
+        tare_buf_puts(out, "The machine was busy: other programs used ");
+        tare_put_number(out, 'f', 1, s->others);
+        tare_buf_puts(out, " of its CPUs on average, and at most ");
+        tare_put_number(out, 'f', 1, s->most_others);
+        tare_buf_puts(out, ". The times are too long, those of engines whose threads wait for each "
+                           "other much too long, and who is fastest may be another.");
+    }
     if (s->misfit_count > 0)
         tare_document_say(document, TARE_BLOCK_PARAGRAPH,
                           "%zu line%s of sweep.jsonl (the first is %zu) do%s fit the checksum: the "

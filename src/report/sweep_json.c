@@ -30,6 +30,8 @@ static void put_about(struct tare_json *json, const struct tare_sweep_summary *s
     tare_json_count(json, "runs", x->plan.runs);
     tare_json_number(json, "budget_s", s->budget_s);
     tare_json_number(json, "wall_s", s->wall_s);
+    tare_json_number(json, "others", s->others);
+    tare_json_number(json, "most_others", s->most_others);
     tare_json_number(json, "alike", TARE_SWEEP_ALIKE);
     tare_json_number(json, "alike_from_flops", tare_sweep_alike_flops(s));
     tare_json_count(json, "misfits", s->misfit_count);

@@ -44,7 +44,7 @@ def job(engine, variant, run, width, batch, steps, step_ns=None, first_ns=0, bui
         record["cpu_ns"] = record["wall_ns"]
         record["peak_rss_bytes"] = 500000000
         record["phases"] = [{"name": name, "wall_ns": ns} for name, ns in phases]
-    put({**record, **more, "width": width, "steps": steps, "program_sha256": "", "files": {}})
+    put({**record, **more, "width": width, "steps": steps, "others": 0.5 * (index % 2), "program_sha256": "", "files": {}})
     index += 1
 
 
