@@ -103,7 +103,7 @@ static void begin(const char *const *engines) {
     sweep.batches[1] = 32;
     sweep.width_count = sweep.batch_count = 2;
     sweep.runs = 2;
-    sweep.budget_s = 12; /* short jobs */
+    sweep.budget_s = 60;
     sweep.timeout_s = 20;
 }
 
@@ -131,7 +131,6 @@ static size_t count_gaps(const struct tare_sweep_engine *engine, enum tare_sweep
 static void every_point_is_measured_by_every_engine(void **state) {
     (void)state;
     begin((const char *[]){"native", "good", "null", NULL});
-    sweep.budget_s = 24;
     assert_int_equal(run_in("whole"), TARE_OK);
     assert_true(summary.complete);
     assert_int_equal(summary.engine_count, 3);
@@ -305,7 +304,7 @@ static void an_interrupt_keeps_what_was_measured(void **state) {
     sweep.stop = &stop;
     sweep.progress = stop_after;
     assert_int_equal(run_in("interrupted"), TARE_INTERRUPTED);
-    assert_true(tare_now_ns() - stopped_ns < 2000000000);
+    assert_true(tare_now_ns() - stopped_ns < 5000000000);
     assert_false(summary.complete);
     assert_true(summary.wall_s > 0);
     assert_int_equal(count_gaps(&summary.engines[0], TARE_SWEEP_GAP_NONE) +
