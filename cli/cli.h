@@ -14,6 +14,7 @@
 
 #include "tare/data.h"
 #include "tare/err.h"
+#include "tare/lab.h"
 
 enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_COUNT, CLI_NUMBER };
 
@@ -41,7 +42,7 @@ struct cli_command {
 };
 
 extern const struct cli_command cmd_compare, cmd_train, cmd_predict, cmd_export, cmd_bench,
-    cmd_report, cmd_verify, cmd_data, cmd_doctor, cmd_certify;
+    cmd_report, cmd_verify, cmd_data, cmd_doctor, cmd_certify, cmd_sweep;
 
 /* Parses argv[1 …]; options and words may be mixed; "--" ends the options. --help prints the help
  * on stdout and sets *helped. An unknown option names the nearest one. TARE_USAGE on any mistake.
@@ -93,6 +94,20 @@ enum tare_status cli_read_counts(size_t *counts, size_t *count, size_t most_coun
 /* "28x28", at most 9999 each. */
 enum tare_status cli_read_size(size_t *height, size_t *width, const char *text,
                                struct tare_err *err);
+
+/* ---- plan.c: of commands that measure by a plan */
+
+/* Adds the engines of a list, or all that run by default when it is NULL. TARE_USAGE for a name
+ * that no engine has. */
+enum tare_status cli_plan_engines(struct tare_plan *plan, const char *list,
+                                  const struct tare_choice *choice, struct tare_err *err);
+/* The command as it was typed, for the report. */
+enum tare_status cli_plan_command(struct tare_plan *plan, int argc, char **argv,
+                                  struct tare_err *err);
+/* The folder named by --out, or results/<time>. Free it. */
+char *cli_results_folder(const char *out);
+/* A campaign's or a sweep's progress. */
+void cli_show_progress(void *context, const struct tare_progress *progress);
 
 /* Bounds that every command which trains has in common. */
 enum tare_status cli_check_training(size_t epochs, size_t batch, struct tare_err *err);

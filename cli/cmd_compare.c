@@ -4,15 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli.h"
 #include "tare/buf.h"
-#include "tare/clock.h"
 #include "tare/lab.h"
 #include "tare/report.h"
 #include "tare/summary.h"
-#include "tare/words.h"
 
 #define MAX_THREAD_COUNTS 8
 
@@ -28,63 +25,6 @@ struct options {
 
 /* ---- the plan ----------------------------------------------------------------------------------
  */
-
-static bool plan_has(const struct tare_plan *plan, const char *engine) {
-    for (size_t i = 0; i < plan->cell_count; i++)
-        if (strcmp(plan->cells[i].engine, engine) == 0)
-            return true;
-    return false;
-}
-
-static enum tare_status add_engines(struct tare_plan *plan, const struct options *o,
-                                    struct tare_err *err) {
-    size_t known_count;
-    const struct tare_known_engine *known = tare_known_engines(&known_count);
-    struct tare_choice choice = {.track = o->track,
-                                 .all_variants = o->variants != NULL,
-                                 .device = o->device,
-                                 .twice = o->twice,
-                                 .threads = o->counts,
-                                 .thread_counts = o->thread_counts};
-    enum tare_status status = TARE_OK;
-    for (size_t i = 0; !o->engines && i < known_count && status == TARE_OK; i++) {
-        bool wanted = known[i].by_default && (!o->track || strcmp(known[i].track, o->track) == 0);
-        if (wanted && !plan_has(plan, known[i].name))
-            status = tare_plan_add(plan, known[i].name, &choice, err);
-    }
-    char name[96];
-    for (const char *at = o->engines; at && status == TARE_OK;) {
-        size_t size = strcspn(at, ",");
-        snprintf(name, sizeof name, "%.*s", (int)(size < sizeof name ? size : sizeof name - 1), at);
-        status = tare_plan_add(plan, name, &choice, err);
-        at = at[size] ? at + size + 1 : NULL;
-    }
-    return status;
-}
-
-/* An engine that is neither known nor installed is a misspelling: say so before any work. */
-static enum tare_status check_names(const struct tare_plan *plan, struct tare_err *err) {
-    size_t known_count;
-    const struct tare_known_engine *known = tare_known_engines(&known_count);
-    const char *names[32];
-    for (size_t i = 0; i < known_count; i++)
-        names[i] = known[i].name;
-    for (size_t i = 0; i < plan->cell_count; i++) {
-        const char *name = plan->cells[i].engine;
-        char *program = NULL;
-        if (tare_known_engine(name))
-            continue;
-        enum tare_status status = tare_engine_find(&program, name, err);
-        free(program);
-        if (status == TARE_OK)
-            continue;
-        const char *near = tare_nearest_word(name, names, known_count);
-        return tare_fail(err, TARE_USAGE, "--engines",
-                         near ? near : "tare doctor lists the engines", "there is no engine \"%s\"",
-                         name);
-    }
-    return TARE_OK;
-}
 
 static enum tare_status check_counts(const struct options *o, struct tare_err *err) {
     if (o->runs < 1 || o->runs > TARE_MAX_RUNS)
@@ -129,23 +69,16 @@ static enum tare_status make_plan(struct tare_plan *plan, const struct options *
     plan->lr = o->lr;
     plan->timeout_s = o->timeout_s;
     plan->quick = o->quick;
-    struct tare_buf command = {0};
-    tare_buf_puts(&command, "tare");
-    for (int i = 0; i < argc; i++) {
-        tare_buf_puts(&command, " ");
-        tare_buf_shell_word(&command, argv[i]);
-    }
-    enum tare_status status = TARE_OK;
-    if (command.failed)
-        status = tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory for the plan");
-    else
-        snprintf(plan->command, sizeof plan->command, "%s", command.data);
-    tare_buf_free(&command);
+    enum tare_status status = cli_plan_command(plan, argc, argv, err);
     if (status == TARE_OK)
         status = check_counts(o, err);
-    if (status == TARE_OK)
-        status = add_engines(plan, o, err);
-    return status == TARE_OK ? check_names(plan, err) : status;
+    struct tare_choice choice = {.track = o->track,
+                                 .all_variants = o->variants != NULL,
+                                 .device = o->device,
+                                 .twice = o->twice,
+                                 .threads = o->counts,
+                                 .thread_counts = o->thread_counts};
+    return status == TARE_OK ? cli_plan_engines(plan, o->engines, &choice, err) : status;
 }
 
 static void print_cell(const char *before, const struct tare_cell *cell) {
@@ -181,38 +114,6 @@ static void print_plan(const struct tare_plan *plan, const struct tare_dataset *
 /* ---- carrying it out ---------------------------------------------------------------------------
  */
 
-static void show_progress(void *context, const struct tare_progress *p) {
-    (void)context;
-    char text[2 * TARE_MAX_TEXT], left[40] = "", run[32] = "before run 1";
-    bool terminal = isatty(STDERR_FILENO);
-    if (p->left_s >= 0)
-        snprintf(left, sizeof left, ", about %d:%02d left", (int)p->left_s / 60,
-                 (int)p->left_s % 60);
-    if (p->run >= 0)
-        snprintf(run, sizeof run, "run %d", p->run + 1);
-    int used = snprintf(text, sizeof text, "[%zu/%zu] %s: %s%s%s (%s): %s", p->done, p->total, run,
-                        p->cell->engine, p->cell->variant[0] ? "/" : "", p->cell->variant,
-                        p->cell->track, p->doing);
-    size_t room = sizeof text - (size_t)used;
-    if (!p->outcome) {
-        snprintf(text + used, room, "%s", left);
-        if (terminal)
-            cli_progress(text);
-        return;
-    }
-    if (p->outcome->state == TARE_STATE_OK) {
-        double wall_s = (double)(p->outcome->end_ns - p->outcome->exec_ns) * 1e-9;
-        snprintf(text + used, room, ": %.1f s%s", wall_s, left);
-        if (!terminal)
-            cli_progress(text);
-        return;
-    }
-    snprintf(text + used, room, ": %s: %s", tare_state_name(p->outcome->state), p->outcome->reason);
-    tare_make_plain(text);
-    cli_progress_end(); /* a failure stays on the screen */
-    fprintf(stderr, "%s\n", text);
-}
-
 static enum tare_status print_report(const char *dir, bool json, struct tare_err *err) {
     struct tare_summary summary = {0};
     struct tare_buf text = {0};
@@ -242,19 +143,6 @@ static enum tare_status print_report(const char *dir, bool json, struct tare_err
     return status;
 }
 
-/* The folder named by --out, or results/<time>. Free it. */
-static char *results_folder(const char *out) {
-    char created[21], name[64];
-    if (out)
-        return strdup(out);
-    tare_utc_text(created);
-    for (char *c = created; *c; c++)
-        if (*c == ':')
-            *c = '-';
-    snprintf(name, sizeof name, "results/%s", created);
-    return strdup(name);
-}
-
 /* Runs a plan in its folder, a new one when journal is NULL, and prints the report of whatever came
  * of it. */
 static enum tare_status carry_out(const struct tare_plan *plan, struct tare_journal *journal,
@@ -280,7 +168,7 @@ static enum tare_status carry_out(const struct tare_plan *plan, struct tare_jour
                                      .dir = dir,
                                      .journal = journal,
                                      .stop = stop,
-                                     .progress = show_progress};
+                                     .progress = cli_show_progress};
     status = tare_campaign_run(&campaign, err);
     if (status == TARE_OK || status == TARE_FAILED || status == TARE_INTERRUPTED) {
         struct tare_err report_err = {0};
@@ -304,7 +192,7 @@ static enum tare_status compare(const struct options *o, int argc, char **argv,
     struct tare_dataset set = {0};
     struct tare_machine machine;
     static struct tare_plan plan;
-    char *dir = results_folder(o->out);
+    char *dir = cli_results_folder(o->out);
     enum tare_status status = make_plan(&plan, o, argc, argv, err);
     if (status == TARE_OK && !dir)
         status = tare_fail(err, TARE_MEMORY, NULL, NULL, "no memory");

@@ -13,7 +13,7 @@
 #include "tare/words.h"
 
 static const struct cli_command *const commands[] = {
-    &cmd_compare, &cmd_train,  &cmd_predict, &cmd_export, &cmd_bench,
+    &cmd_compare, &cmd_train,  &cmd_predict, &cmd_export, &cmd_bench,  &cmd_sweep,
     &cmd_report,  &cmd_verify, &cmd_data,    &cmd_doctor, &cmd_certify};
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 

@@ -16,7 +16,7 @@ owner() {
         net|optimizer) echo net ;;
         train|native) echo engine ;;
         export) echo export ;;
-        bench|certify|disagree|engine|lab|latency|parity|protocol|row|stats|summary|supervise|verify) echo lab ;;
+        bench|certify|disagree|engine|lab|latency|parity|protocol|row|stats|summary|supervise|sweep|verify) echo lab ;;
         report) echo report ;;
         *) echo "check-arrows: include/tare/$1.h has no owner; add it to scripts/check-arrows.sh" >&2
            echo unknown ;;

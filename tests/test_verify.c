@@ -271,11 +271,12 @@ static char *make_chain(struct tare_buf *text, size_t begin[LINES + 1]) {
     assert_int_equal(tare_make_dirs(folder, NULL), TARE_OK);
     for (int i = 0; i < LINES - 1; i++) {
         json_t *record = json_pack("{s:s,s:i}", "record", "x", "i", i);
-        assert_int_equal(i ? tare_samples_append(folder, record, NULL)
-                           : tare_samples_begin(folder, record, NULL),
+        assert_int_equal(i ? tare_samples_append(folder, TARE_SAMPLES_FILE, record, NULL)
+                           : tare_samples_begin(folder, TARE_SAMPLES_FILE, record, NULL),
                          TARE_OK);
     }
-    assert_int_equal(tare_samples_append(folder, tare_record_end(true), NULL), TARE_OK);
+    assert_int_equal(tare_samples_append(folder, TARE_SAMPLES_FILE, tare_record_end(true), NULL),
+                     TARE_OK);
     assert_int_equal(tare_file_read(text, path, 1 << 20, NULL), TARE_OK);
     begin[0] = 0;
     for (size_t i = 1; i <= LINES; i++)
@@ -381,8 +382,9 @@ static void hostile_records_are_findings(void **state) {
     assert_int_equal(tare_make_dirs(folder, NULL), TARE_OK);
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         json_t *record = json_pack("{s:s,s:{s:s}}", "record", "run", "files", paths[i], "00");
-        assert_int_equal(tare_samples_begin(folder, record, NULL), TARE_OK);
-        assert_int_equal(tare_samples_append(folder, tare_record_end(true), NULL), TARE_OK);
+        assert_int_equal(tare_samples_begin(folder, TARE_SAMPLES_FILE, record, NULL), TARE_OK);
+        assert_int_equal(
+            tare_samples_append(folder, TARE_SAMPLES_FILE, tare_record_end(true), NULL), TARE_OK);
         found = (struct found){0};
         struct tare_verify v = {.dir = folder, .found = remember, .context = &found};
         assert_int_equal(tare_verify_folder(&v, NULL), TARE_OK);
@@ -394,8 +396,11 @@ static void hostile_records_are_findings(void **state) {
     for (size_t i = 0; i < 4; i++) {
         char text[64];
         snprintf(text, sizeof text, "{%s}", odd[i]);
-        assert_int_equal(tare_samples_begin(folder, json_loads(text, 0, NULL), NULL), TARE_OK);
-        assert_int_equal(tare_samples_append(folder, tare_record_end(true), NULL), TARE_OK);
+        assert_int_equal(
+            tare_samples_begin(folder, TARE_SAMPLES_FILE, json_loads(text, 0, NULL), NULL),
+            TARE_OK);
+        assert_int_equal(
+            tare_samples_append(folder, TARE_SAMPLES_FILE, tare_record_end(true), NULL), TARE_OK);
         struct tare_verify v = {.dir = folder};
         assert_int_equal(tare_verify_folder(&v, NULL), TARE_OK);
     }
@@ -421,7 +426,8 @@ static void folders_without_checksums_are_errors(void **state) {
     assert_int_equal(tare_verify_folder(&v, &err), TARE_DATA);
     assert_non_null(strstr(err.what, "no checksums"));
     /* and nothing of tare's is appended to a file that doesn't end in a record of tare's */
-    assert_int_equal(tare_samples_append(folder, tare_record_end(true), &err), TARE_DATA);
+    assert_int_equal(tare_samples_append(folder, TARE_SAMPLES_FILE, tare_record_end(true), &err),
+                     TARE_DATA);
     free(path);
     free(folder);
 }

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define TARE_BUSY_CPUS 0.2
+
 struct tare_machine {
     char cpu[128];     /* "Intel(R) Xeon(R) …"; "unknown" where /proc doesn't say */
     char flags[256];   /* of the vector sets: "avx2 fma avx512f" */
@@ -20,7 +22,7 @@ struct tare_machine {
     size_t memory_bytes;
     double load1;  /* the kernel's load average over a minute */
     double others; /* CPUs in use by others while tare slept 200 ms */
-    bool busy;     /* others > 0.2: measurements will suffer */
+    bool busy;     /* others > TARE_BUSY_CPUS: measurements will suffer */
 };
 
 /* Never fails: what cannot be read says so in its text. */

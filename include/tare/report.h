@@ -54,6 +54,16 @@ void tare_report_bench(struct tare_buf *buf, const struct tare_bench *bench,
                        const struct tare_report_options *options);
 void tare_report_bench_json(struct tare_buf *buf, const struct tare_bench *bench);
 
+/* What a sweep measured (sweep.h), for the terminal, as Markdown, and as one object of JSON,
+ * tare-sweep-report/1; and sweep.md and sweep.json into its folder. */
+struct tare_sweep_summary;
+void tare_report_sweep(struct tare_buf *buf, const struct tare_sweep_summary *summary,
+                       const struct tare_report_options *options);
+void tare_report_sweep_markdown(struct tare_buf *buf, const struct tare_sweep_summary *summary);
+void tare_report_sweep_json(struct tare_buf *buf, const struct tare_sweep_summary *summary);
+enum tare_status tare_report_sweep_write(const char *dir, const struct tare_sweep_summary *summary,
+                                         struct tare_err *err);
+
 /* A finding as one line for the terminal. */
 void tare_report_finding(struct tare_buf *buf, enum tare_finding finding, const char *path,
                          const char *why);

@@ -84,7 +84,7 @@ void tare_machine_describe(struct tare_machine *machine) {
     nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
     double used = (busy_ticks() - before) / (double)sysconf(_SC_CLK_TCK) / 0.2;
     machine->others = isfinite(used) ? used : 0;
-    machine->busy = machine->others > 0.2;
+    machine->busy = machine->others > TARE_BUSY_CPUS;
     find_line(machine->cpu, sizeof machine->cpu, "/proc/cpuinfo", "model name", ':');
     find_line(machine->os, sizeof machine->os, "/etc/os-release", "PRETTY_NAME", '=');
     vector_sets(machine->flags, sizeof machine->flags);

@@ -303,7 +303,8 @@ enum tare_status tare_campaign_run(struct tare_campaign *campaign, struct tare_e
     enum tare_status status = TARE_OK;
     campaign->failed_jobs = 0;
     if (!s.journal)
-        status = tare_journal_begin(&s.journal, campaign, err);
+        status = tare_journal_begin(&s.journal, campaign->dir, TARE_SAMPLES_FILE,
+                                    tare_record_experiment(campaign, err), err);
     if (status == TARE_OK) {
         s.dir = s.journal->dir;
         count_work(&s);

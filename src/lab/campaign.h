@@ -24,6 +24,7 @@ struct tare_campaign_state {
     float *test_images;                     /* x = u8/255.0f, for references; made when needed */
     struct tare_parity_reference reference; /* of the last training's weights; logits NULL: none */
     size_t done, total;
+    int64_t end_ns;            /* of a sweep: when it will be over; 0: the two below say */
     int64_t start_ns;          /* of the first run */
     double spent_s, planned_s; /* estimated seconds of the cells that are done, and of all runs */
 };

@@ -33,12 +33,13 @@ void tare_journal_free(struct tare_journal *journal) {
 }
 
 /* The lock is on the folder itself, so it leaves no file behind, and ends with the process. */
-static enum tare_status lock_folder(struct tare_journal **out, const char *dir,
+static enum tare_status lock_folder(struct tare_journal **out, const char *dir, const char *file,
                                     struct tare_err *err) {
     struct tare_journal *j = *out = calloc(1, sizeof **out);
     if (!j)
         return no_memory(err, dir);
     j->lock_fd = -1;
+    j->file = file;
     j->dir = realpath(dir, NULL);
     if (!j->dir)
         return tare_fail_errno(err, dir, "name a results folder",
@@ -54,18 +55,16 @@ static enum tare_status lock_folder(struct tare_journal **out, const char *dir,
     return tare_fail_errno(err, dir, NULL, "cannot be locked");
 }
 
-enum tare_status tare_journal_begin(struct tare_journal **journal,
-                                    const struct tare_campaign *campaign, struct tare_err *err) {
-    enum tare_status status = lock_folder(journal, campaign->dir, err);
-    struct tare_err why = {0};
-    json_t *record = status == TARE_OK ? tare_record_experiment(campaign, &why) : NULL;
-    if (record)
-        status = tare_samples_begin((*journal)->dir, record, err);
-    else if (status == TARE_OK) {
-        status = why.status;
-        if (err)
-            *err = why;
-    }
+enum tare_status tare_journal_begin(struct tare_journal **journal, const char *dir,
+                                    const char *file, json_t *experiment, struct tare_err *err) {
+    *journal = NULL;
+    if (!experiment)
+        return err ? err->status : TARE_MEMORY;
+    enum tare_status status = lock_folder(journal, dir, file, err);
+    if (status == TARE_OK)
+        status = tare_samples_begin((*journal)->dir, file, experiment, err);
+    else
+        json_decref(experiment);
     if (status == TARE_OK)
         return TARE_OK;
     tare_journal_free(*journal);
@@ -151,7 +150,7 @@ static enum tare_status check_folder(const struct tare_journal *j, struct tare_e
 enum tare_status tare_journal_open(struct tare_journal **journal, const char *dir,
                                    struct tare_err *err) {
     struct tare_buf text = {0};
-    enum tare_status status = lock_folder(journal, dir, err);
+    enum tare_status status = lock_folder(journal, dir, TARE_SAMPLES_FILE, err);
     struct tare_journal *j = *journal;
     if (status == TARE_OK)
         status = tare_samples_mend(&j->cut, j->dir, err);
@@ -210,10 +209,10 @@ enum tare_status tare_journal_append(struct tare_journal *j, json_t *record,
                                      const struct tare_machine *machine, struct tare_err *err) {
     enum tare_status status = TARE_OK;
     if (j->resuming)
-        status = tare_samples_append(j->dir, tare_record_resume(machine), err);
+        status = tare_samples_append(j->dir, j->file, tare_record_resume(machine), err);
     j->resuming = false;
     if (status == TARE_OK)
-        return tare_samples_append(j->dir, record, err);
+        return tare_samples_append(j->dir, j->file, record, err);
     json_decref(record);
     return status;
 }

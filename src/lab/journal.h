@@ -20,6 +20,7 @@ struct tare_recorded {
 
 struct tare_journal {
     char *dir;                      /* results folder, absolute */
+    const char *file;               /* of the records, in it */
     int lock_fd;                    /* of the folder: one tare works in it at a time */
     json_t *experiment;             /* the first line; NULL in a new folder */
     struct tare_recorded *recorded; /* what follows it, without `resume` and `end` */
@@ -29,10 +30,11 @@ struct tare_journal {
     bool resuming; /* an earlier session made this; nothing has been appended since */
 };
 
-/* Takes over a new results folder: locks it and writes the experiment's line. TARE_USAGE while
- * another tare works in it. */
-enum tare_status tare_journal_begin(struct tare_journal **journal,
-                                    const struct tare_campaign *campaign, struct tare_err *err);
+/* Takes over a new results folder: locks it and writes the first line, experiment (taken over;
+ * NULL: *err says why there is none), into a new `file`, which is remembered. TARE_USAGE while
+ * another tare works there. */
+enum tare_status tare_journal_begin(struct tare_journal **journal, const char *dir,
+                                    const char *file, json_t *experiment, struct tare_err *err);
 
 /* The same of a folder that an earlier session left; its lines and files are checked first. */
 enum tare_status tare_journal_open(struct tare_journal **journal, const char *dir,

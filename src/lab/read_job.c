@@ -293,7 +293,8 @@ static void read_head(struct tare_reader *reader, struct tare_samples *samples,
                       struct tare_job_record *job, const json_t *json) {
     job->index = tare_read_count(reader, json, "index", TARE_COUNT_REQUIRED);
     job->task = tare_read_text(reader, json, "task", NULL);
-    if (strcmp(job->task, "warmup") != 0) { /* a warm-up's run is −1 */
+    /* The run of a warm-up, and of a sweep's probe, is −1. */
+    if (strcmp(job->task, "warmup") != 0 && strcmp(job->task, "probe") != 0) {
         job->run = tare_read_count(reader, json, "run", TARE_COUNT_REQUIRED);
         if (job->run >= samples->experiment.plan.runs)
             tare_read_fail(reader, "run", "one of the planned runs");
@@ -307,6 +308,11 @@ static void read_head(struct tare_reader *reader, struct tare_samples *samples,
     job->fix = tare_read_text(reader, json, "fix", "");
     job->reproduce = tare_read_text(reader, json, "reproduce", "");
     job->dir = tare_read_text(reader, json, "dir", "");
+    job->timed_out = tare_read_flag(reader, json, "timed_out");
+    job->width = tare_read_count(reader, json, "width", 0);
+    job->others = tare_read_number(reader, json, "others", NAN);
+    job->steps = tare_read_count(reader, json, "steps", 0);
+    job->left_out = tare_read_text(reader, json, "left_out", "");
 }
 
 static void derive_values(struct tare_reader *reader, struct tare_job_record *job,

@@ -10,15 +10,17 @@
 #include "lab/provenance.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 
-#define FORMAT "tare-samples/1"
-#define TEXTS_BYTES ((size_t)16 << 10) /* texts are short and many: so many bytes at a time */
+/* What a file must say it is, and how to get one. */
+static const struct tare_samples_kind {
+    const char *format, *what, *again;
+} campaign = {"tare-samples/1", "the samples.jsonl of a results folder that tare compare made",
+              "run tare compare again"},
+  sweep = {"tare-sweep/1", "the folder of a sweep that tare sweep made", "run tare sweep again"};
 
 static const char *const track_names[] = {
 #define X(id, name) name,
@@ -28,68 +30,6 @@ static const char *const track_names[] = {
 
 const char *tare_track_name(enum tare_track track) {
     return track_names[track];
-}
-
-struct tare_memory_block {
-    struct tare_memory_block *next;
-    max_align_t data[];
-};
-
-void *tare_memory_take(struct tare_memory *memory, size_t count, size_t element_bytes) {
-    size_t bytes = 0;
-    struct tare_memory_block *block = NULL;
-    if (!__builtin_mul_overflow(count > 0 ? count : 1, element_bytes, &bytes) &&
-        bytes < SIZE_MAX - sizeof *block)
-        block = calloc(1, sizeof *block + bytes);
-    if (block == NULL) {
-        memory->failed = true;
-        return NULL;
-    }
-    block->next = memory->blocks;
-    memory->blocks = block;
-    return block->data;
-}
-
-char *tare_memory_printf(struct tare_memory *memory, const char *fmt, ...) {
-    va_list args;
-    va_start(args, fmt);
-    int size = vsnprintf(NULL, 0, fmt, args);
-    va_end(args);
-    char *text = size < 0 ? NULL : tare_memory_take(memory, (size_t)size + 1, 1);
-    if (text == NULL) {
-        memory->failed = true;
-        return NULL;
-    }
-    va_start(args, fmt);
-    vsnprintf(text, (size_t)size + 1, fmt, args);
-    va_end(args);
-    return text;
-}
-
-const char *tare_memory_text(struct tare_memory *memory, const char *text) {
-    size_t size = strlen(text) + 1;
-    if (size > memory->texts_left) {
-        char *more = tare_memory_take(memory, size > TEXTS_BYTES ? size : TEXTS_BYTES, 1);
-        if (more == NULL)
-            return "";
-        if (size > TEXTS_BYTES) /* by itself; what is left of the last block stays in use */
-            return memcpy(more, text, size);
-        memory->texts = more;
-        memory->texts_left = TEXTS_BYTES;
-    }
-    char *copy = memory->texts;
-    memory->texts += size;
-    memory->texts_left -= size;
-    return memcpy(copy, text, size);
-}
-
-void tare_memory_free(struct tare_memory *memory) {
-    for (struct tare_memory_block *block = memory->blocks; block != NULL;) {
-        struct tare_memory_block *next = block->next;
-        free(block);
-        block = next;
-    }
-    *memory = (struct tare_memory){0};
 }
 
 void tare_read_fail(struct tare_reader *reader, const char *key, const char *expected) {
@@ -240,6 +180,30 @@ static void read_cells(struct tare_reader *reader, struct tare_samples *samples,
     }
 }
 
+static size_t *read_counts(struct tare_reader *reader, size_t *count, const json_t *plan,
+                           const char *key) {
+    const json_t *list = tare_read_nested(reader, plan, key, JSON_ARRAY);
+    size_t *counts = tare_memory_take(reader->memory, json_array_size(list), sizeof *counts);
+    bool good = json_array_size(list) > 0 && json_array_size(list) <= TARE_MAX_SWEEP_COUNTS;
+    for (size_t i = 0; good && counts && i < json_array_size(list); i++) {
+        const json_int_t value = json_integer_value(json_array_get(list, i));
+        good = value > 0 && (i == 0 || (size_t)value > counts[i - 1]);
+        counts[(*count)++] = (size_t)value;
+    }
+    if (!good)
+        tare_read_fail(reader, key, "a list of 1 to 16 numbers that ascend");
+    return counts;
+}
+
+/* What a sweep's plan holds beside an experiment's. */
+static void read_sweep(struct tare_reader *reader, struct tare_samples *samples,
+                       const json_t *plan) {
+    struct tare_sweep_record *to = &samples->sweep;
+    to->widths = read_counts(reader, &to->width_count, plan, "widths");
+    to->batches = read_counts(reader, &to->batch_count, plan, "batches");
+    to->budget_s = tare_read_number(reader, plan, "budget_s", NAN);
+}
+
 static void read_plan(struct tare_reader *reader, struct tare_samples *samples,
                       const json_t *json) {
     struct tare_experiment *to = &samples->experiment;
@@ -249,8 +213,9 @@ static void read_plan(struct tare_reader *reader, struct tare_samples *samples,
     to->plan.optimizer = tare_read_text(reader, optimizer, "name", "");
     to->plan.lr = tare_read_number(reader, optimizer, "lr", NAN);
     to->plan.params = tare_read_count(reader, json, "params", 0);
-    to->plan.epochs = tare_read_count(reader, json, "epochs", TARE_COUNT_REQUIRED);
-    to->plan.batch = tare_read_count(reader, json, "batch", TARE_COUNT_REQUIRED);
+    const size_t missing = samples->kind == &sweep ? 0 : TARE_COUNT_REQUIRED;
+    to->plan.epochs = tare_read_count(reader, json, "epochs", missing);
+    to->plan.batch = tare_read_count(reader, json, "batch", missing);
     to->plan.runs = tare_read_count(reader, json, "runs", TARE_COUNT_REQUIRED);
     to->plan.threads = tare_read_count(reader, json, "threads", TARE_COUNT_REQUIRED);
     to->plan.seed = tare_read_count(reader, json, "seed", 0);
@@ -259,6 +224,8 @@ static void read_plan(struct tare_reader *reader, struct tare_samples *samples,
     if (to->plan.runs < 1 || to->plan.runs > TARE_MAX_RUNS)
         tare_read_fail(reader, "runs", "between 1 and 1000");
     read_cells(reader, samples, json);
+    if (samples->kind == &sweep)
+        read_sweep(reader, samples, json);
 }
 
 static enum tare_status read_experiment(struct tare_samples *samples, const json_t *json,
@@ -268,10 +235,13 @@ static enum tare_status read_experiment(struct tare_samples *samples, const json
     const char *record = json_string_value(json_object_get(json, "record"));
     const char *format = json_string_value(json_object_get(json, "format"));
     if (record == NULL || strcmp(record, "experiment") != 0 || format == NULL ||
-        strcmp(format, FORMAT) != 0)
-        return tare_fail(err, TARE_DATA, name,
-                         "give the samples.jsonl of a results folder that tare compare made",
-                         "the first line is not an experiment record of format " FORMAT);
+        strcmp(format, samples->kind->format) != 0) {
+        char hint[128];
+        snprintf(hint, sizeof hint, "give %s", samples->kind->what);
+        return tare_fail(err, TARE_DATA, name, hint,
+                         "the first line is not an experiment record of format %s",
+                         samples->kind->format);
+    }
     to->created = tare_read_text(&reader, json, "created", "");
     const json_t *tare = tare_read_nested(&reader, json, "tare", JSON_OBJECT);
     to->tare_version = tare_read_text(&reader, tare, "version", "");
@@ -296,6 +266,10 @@ static enum tare_status read_record(struct tare_samples *samples, const json_t *
             return tare_samples_read_certificate(
                 samples, &samples->certificates[samples->certificate_count++], json, line, name,
                 err);
+    }
+    if (reader.status == TARE_OK && samples->kind == &sweep && strcmp(record, "end") == 0) {
+        samples->complete = tare_read_flag(&reader, json, "complete");
+        samples->wall_s = tare_read_number(&reader, json, "wall_s", NAN);
     }
     if (reader.status != TARE_OK || strcmp(record, "job") != 0)
         return reader.status;
@@ -391,7 +365,7 @@ static enum tare_status parse_lines(struct tare_samples *samples, const char *te
         at = next;
     }
     return line > 1 ? TARE_OK
-                    : tare_fail(err, TARE_DATA, name, "run tare compare again",
+                    : tare_fail(err, TARE_DATA, name, samples->kind->again,
                                 "the file is empty: the experiment ended before it began");
 }
 
@@ -402,9 +376,10 @@ void tare_samples_hint(const struct tare_samples *samples, struct tare_err *err)
                  "checksums: tare report --salvage DIR");
 }
 
-static enum tare_status parse(struct tare_samples *samples, bool salvage, const void *bytes,
-                              size_t size, const char *name, struct tare_err *err) {
-    *samples = (struct tare_samples){.salvaged = salvage};
+static enum tare_status parse(struct tare_samples *samples, const struct tare_samples_kind *kind,
+                              bool salvage, const void *bytes, size_t size, const char *name,
+                              struct tare_err *err) {
+    *samples = (struct tare_samples){.kind = kind, .salvaged = salvage, .wall_s = NAN};
     /* No valid job is shorter than 64 bytes, and one slot is for a job that turns out invalid. */
     size_t most = size / 64 < TARE_MAX_JOBS ? size / 64 : TARE_MAX_JOBS;
     samples->jobs = tare_memory_take(&samples->memory, most + 1, sizeof *samples->jobs);
@@ -426,10 +401,15 @@ static enum tare_status parse(struct tare_samples *samples, bool salvage, const 
 
 enum tare_status tare_samples_parse(struct tare_samples *samples, const void *bytes, size_t size,
                                     const char *name, struct tare_err *err) {
-    return parse(samples, false, bytes, size, name, err);
+    return parse(samples, &campaign, false, bytes, size, name, err);
+}
+
+enum tare_status tare_samples_parse_sweep(struct tare_samples *samples, const void *bytes,
+                                          size_t size, const char *name, struct tare_err *err) {
+    return parse(samples, &sweep, false, bytes, size, name, err);
 }
 
 enum tare_status tare_samples_salvage(struct tare_samples *samples, const void *bytes, size_t size,
                                       const char *name, struct tare_err *err) {
-    return parse(samples, true, bytes, size, name, err);
+    return parse(samples, &campaign, true, bytes, size, name, err);
 }

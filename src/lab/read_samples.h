@@ -11,6 +11,7 @@
 #include "tare/err.h"
 #include "tare/lab.h" /* TARE_RIGHT_BYTES */
 #include "tare/summary.h"
+#include "tare/sweep.h" /* TARE_MAX_SWEEP_COUNTS */
 
 #define TARE_MAX_SAMPLES_LINE ((size_t)4 << 20) /* bytes */
 #define TARE_MAX_SAMPLE_CELLS 64                /* the plan's 32, and the harness beside them */
@@ -84,6 +85,10 @@ struct tare_job_record {
     bool has_of;
     size_t of_index;
     const char *of_format, *of_exporter;
+    bool timed_out;       /* it was ended by its deadline */
+    double others;        /* of a sweep's: CPUs in use by other programs; NaN: not known */
+    size_t width, steps;  /* of a sweep's job; else 0 */
+    const char *left_out; /* of such a job that was not begun: why, in a word; else "" */
 };
 
 struct tare_certificate_record { /* the last one of a cell holds */
@@ -96,8 +101,19 @@ struct tare_certificate_record { /* the last one of a cell holds */
     const char *where; /* the checkpoint of the largest ratio */
 };
 
+/* What a sweep's plan holds beside an experiment's. */
+struct tare_sweep_record {
+    size_t *widths, *batches;
+    size_t width_count, batch_count;
+    double budget_s;
+};
+
 struct tare_samples {
     struct tare_memory memory;
+    const struct tare_samples_kind *kind; /* tare-samples/1 or tare-sweep/1 */
+    struct tare_sweep_record sweep;       /* of the latter */
+    bool complete;                        /* its last line says that it went to its end */
+    double wall_s; /* of a sweep, which says there how long it took; NaN: it doesn't */
     struct tare_experiment experiment;
     struct tare_sample_cell *cells;
     size_t cell_count;
@@ -125,6 +141,10 @@ enum tare_status tare_samples_parse(struct tare_samples *samples, const void *by
  * one: what the others belong to isn't known then. A file without a chain is read as it is. */
 enum tare_status tare_samples_salvage(struct tare_samples *samples, const void *bytes, size_t size,
                                       const char *name, struct tare_err *err);
+
+/* The same of a sweep.jsonl. */
+enum tare_status tare_samples_parse_sweep(struct tare_samples *samples, const void *bytes,
+                                          size_t size, const char *name, struct tare_err *err);
 
 /* After a TARE_DATA: where a line that doesn't fit the chain may be why, err says how to do without
  * it. */

@@ -308,6 +308,15 @@ static json_t *right_record(const struct tare_job_result *result) {
     return record;
 }
 
+/* Where in a sweep it stands, and how far it trained. */
+static void add_sweep(json_t *record, const struct tare_job_result *result) {
+    set(record, "width", count(result->width));
+    set(record, "steps", count(result->steps));
+    set(record, "others", number(result->others));
+    if (result->left_out)
+        set(record, "left_out", text(result->left_out));
+}
+
 json_t *tare_record_job(const struct tare_job_result *result, const char *results_dir) {
     const struct tare_outcome *o = &result->outcome;
     const size_t lost = tare_json_lost();
@@ -325,7 +334,7 @@ json_t *tare_record_job(const struct tare_job_result *result, const char *result
     set(record, "reason", text(o->reason));
     set(record, "fix", text(o->fix));
     set(record, "reproduce", text(result->reproduce));
-    set(record, "dir", text(result->dir));
+    set(record, "dir", text(result->dir ? result->dir : ""));
     if (o->exec_ns) {
         int64_t last_ns = o->bye_ns ? o->bye_ns : o->end_ns;
         set(record, "wall_ns", json_integer(last_ns - o->exec_ns));
@@ -353,8 +362,10 @@ json_t *tare_record_job(const struct tare_job_result *result, const char *result
         set(record, "right", right);
     if (result->of)
         add_source(record, result);
+    if (result->steps)
+        add_sweep(record, result);
     set(record, "program_sha256", text(result->program_sha256));
-    json_t *files = tare_provenance_files(results_dir, result->dir);
+    json_t *files = result->dir ? tare_provenance_files(results_dir, result->dir) : json_object();
     if (!files) {
         json_decref(record);
         return NULL;

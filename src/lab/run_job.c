@@ -36,12 +36,23 @@ static bool fill_deployment(struct tare_job *job, const struct tare_campaign_sta
            tare_job_path(job->latencies, job_dir, "latencies.npy");
 }
 
+/* What all engines of a job's round are given: the weights and the order of which run. A sweep's
+ * repetitions train one net in one order. */
+static int inputs_run(const struct tare_job_result *result) {
+    return result->steps > 0 ? 0 : result->run;
+}
+
+/* A sweep's job trains and leaves: there is nothing to be graded or exported. */
+static bool is_timed_only(const struct tare_job_result *result) {
+    return result->steps > 0;
+}
+
 static bool fill_job(struct tare_job *job, const struct tare_campaign_state *s,
                      const struct tare_job_result *result, const char *job_dir) {
     const struct tare_campaign *c = s->campaign;
     const struct tare_plan *x = c->plan;
     tare_job_defaults(job);
-    snprintf(job->task, sizeof job->task, "%s", result->task);
+    snprintf(job->task, sizeof job->task, "%s", is_timed_only(result) ? "train" : result->task);
     bool harness = strcmp(result->cell.track, "harness") == 0;
     snprintf(job->track, sizeof job->track, "%s", harness ? "controlled" : result->cell.track);
     snprintf(job->variant, sizeof job->variant, "%s", result->cell.variant);
@@ -52,19 +63,22 @@ static bool fill_job(struct tare_job *job, const struct tare_campaign_state *s,
     job->range = harness ? 1 : 0; /* one step a call: that is the price the harness line states */
     job->threads = result->cell.threads;
     snprintf(job->device, sizeof job->device, "%s", result->cell.device);
-    job->seed = x->seed + (size_t)(result->run < 0 ? 0 : result->run);
+    job->seed = x->seed + (size_t)(inputs_run(result) < 0 ? 0 : inputs_run(result));
+    job->steps = result->steps;
     job->infer_loops = INFER_LOOPS;
     if (result->of)
         return fill_deployment(job, s, result, job_dir);
     bool good = tare_job_path(job->images, c->prepared, "train_images.npy") &&
-                tare_job_path(job->labels, c->prepared, "train_labels.npy") &&
-                tare_job_path(job->test_images, c->prepared, "test_images.npy") &&
-                tare_job_path(job->logits, job_dir, "logits.npy");
+                tare_job_path(job->labels, c->prepared, "train_labels.npy");
+    if (!is_timed_only(result))
+        good = good && tare_job_path(job->test_images, c->prepared, "test_images.npy") &&
+               tare_job_path(job->logits, job_dir, "logits.npy");
     if (strcmp(result->task, "warmup") == 0)
         return good;
-    good = good && tare_job_path(job->out, job_dir, "weights.safetensors") &&
-           snprintf(job->init, sizeof job->init, "%s", s->init) < TARE_MAX_PATH &&
+    good = good && snprintf(job->init, sizeof job->init, "%s", s->init) < TARE_MAX_PATH &&
            snprintf(job->order, sizeof job->order, "%s", s->order) < TARE_MAX_PATH;
+    if (!is_timed_only(result))
+        good = good && tare_job_path(job->out, job_dir, "weights.safetensors");
     if (strcmp(job->track, "tutorial") == 0)
         good = good && snprintf(job->data_dir, TARE_MAX_PATH, "%s", c->prepared) < TARE_MAX_PATH &&
                snprintf(job->export_dir, TARE_MAX_PATH, "%s", job_dir) < TARE_MAX_PATH;
@@ -143,6 +157,8 @@ void tare_job_progress(struct tare_campaign_state *s, const struct tare_job_resu
     double elapsed_s = (double)(tare_now_ns() - s->start_ns) * 1e-9;
     /* The plan's rough seconds, corrected by what they have proved to be so far. */
     double left_s = s->spent_s > 0 ? (s->planned_s - s->spent_s) * elapsed_s / s->spent_s : -1;
+    if (s->end_ns > 0)
+        left_s = fmax((double)(s->end_ns - tare_now_ns()) * 1e-9, 0);
     struct tare_progress progress = {.done = s->done,
                                      .total = s->total,
                                      .run = result->run,
@@ -198,7 +214,7 @@ static enum tare_status launch(struct tare_campaign_state *s, struct tare_job_re
                               .threads = result->cell.threads,
                               .timeout_s = c->plan->timeout_s,
                               .stop = c->stop};
-    return tare_inputs_launch(&result->outcome, &how, &job, s, job_dir, result->run, err);
+    return tare_inputs_launch(&result->outcome, &how, &job, s, job_dir, inputs_run(result), err);
 }
 
 static bool is_done(const struct tare_job_result *result) {
@@ -232,10 +248,11 @@ static enum tare_status carry_out(struct tare_campaign_state *s, struct tare_job
         *err = missing;
     if (status == TARE_OK && is_done(result))
         tare_own_files(result, job_dir);
-    bool answers = strcmp(result->task, "warmup") != 0 && strcmp(result->task, "cold") != 0;
+    bool trains = strcmp(result->task, "train") == 0 && !is_timed_only(result);
+    bool answers = trains || strcmp(result->task, "infer") == 0;
     if (status == TARE_OK && answers && is_done(result))
         status = grade(s, result, job_dir, err);
-    if (status == TARE_OK && strcmp(result->task, "train") == 0 && is_done(result))
+    if (status == TARE_OK && trains && is_done(result))
         status = tare_deploy_export(s, result, job_dir, err);
     if (status == TARE_OK && result->outcome.interrupted)
         status = tare_fail(err, TARE_INTERRUPTED, NULL, NULL, "interrupted");

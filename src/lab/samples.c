@@ -104,28 +104,29 @@ static enum tare_status write_first(const char *path, const char *text, struct t
     return status;
 }
 
-static enum tare_status put_record(const char *results_dir, json_t *record,
+static enum tare_status put_record(const char *results_dir, const char *file, json_t *record,
                                    enum tare_status (*put)(const char *path, const char *text,
                                                            struct tare_err *err),
                                    struct tare_err *err) {
     char *text = tare_json_dump(record, JSON_COMPACT | JSON_PRESERVE_ORDER);
     json_decref(record);
-    char *path = tare_path_join(results_dir, "samples.jsonl");
+    char *path = tare_path_join(results_dir, file);
     enum tare_status status =
         text && path ? put(path, text, err)
-                     : tare_fail(err, TARE_MEMORY, "samples.jsonl", NULL, "no memory for a record");
+                     : tare_fail(err, TARE_MEMORY, file, NULL, "no memory for a record");
     free(text);
     free(path);
     return status;
 }
 
-enum tare_status tare_samples_begin(const char *results_dir, json_t *record, struct tare_err *err) {
-    return put_record(results_dir, record, write_first, err);
+enum tare_status tare_samples_begin(const char *results_dir, const char *file, json_t *record,
+                                    struct tare_err *err) {
+    return put_record(results_dir, file, record, write_first, err);
 }
 
-enum tare_status tare_samples_append(const char *results_dir, json_t *record,
+enum tare_status tare_samples_append(const char *results_dir, const char *file, json_t *record,
                                      struct tare_err *err) {
-    return put_record(results_dir, record, append_record, err);
+    return put_record(results_dir, file, record, append_record, err);
 }
 
 /* ---- what a crash leaves -----------------------------------------------------------------------
@@ -209,7 +210,7 @@ enum tare_status tare_results_open(const char *dir, size_t bytes, struct tare_er
     tare_listing_close(&list);
     if (!empty)
         return tare_fail(err, TARE_USAGE, dir,
-                         "a new or an empty folder, or --resume DIR to carry on",
+                         "a new or an empty folder; tare compare --resume DIR carries one on",
                          "the results folder is not empty");
     if (access(dir, W_OK) != 0)
         return tare_fail_errno(err, dir, "choose another with --out", "cannot be written to");

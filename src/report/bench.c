@@ -72,22 +72,9 @@ static void fill_latency(struct tare_document *document, const struct tare_bench
                        "that holds with 99 % confidence; \"needs\" says how many queries bear it.");
 }
 
-/* align: room for a letter per column; the document goes on using it. */
-static void fill_throughput(struct tare_document *document, char align[TARE_MAX_BATCHES + 2],
-                            const struct tare_bench *bench) {
-    struct tare_buf header = {0};
-    memset(align, 0, TARE_MAX_BATCHES + 2);
-    align[0] = 'l';
-    tare_buf_puts(&header, "images per call:");
-    for (size_t b = 0; b < bench->batch_count; b++) {
-        tare_buf_puts(&header, "|");
-        tare_put_count(&header, bench->batches[b]);
-        align[b + 1] = 'r';
-    }
+static void fill_throughput(struct tare_document *document, const struct tare_bench *bench) {
     tare_document_say(document, TARE_BLOCK_HEADING, "Images per second");
-    tare_document_table(document, header.data != NULL ? header.data : "", align);
-    document->failed = document->failed || header.failed;
-    tare_buf_free(&header);
+    tare_document_counts(document, "images per call:", bench->batches, bench->batch_count);
     for (size_t i = 0; i < bench->row_count; i++) {
         const struct tare_bench_row *row = &bench->rows[i];
         cell_engine(document, row);
@@ -162,11 +149,10 @@ static void fill_notes(struct tare_document *document, const struct tare_bench *
 void tare_report_bench(struct tare_buf *buf, const struct tare_bench *bench,
                        const struct tare_report_options *options) {
     struct tare_document document = {0};
-    char align[TARE_MAX_BATCHES + 2];
     fill_title(&document, bench);
     fill_latency(&document, bench);
     if (bench->batch_count > 0)
-        fill_throughput(&document, align, bench);
+        fill_throughput(&document, bench);
     fill_deployment(&document, bench);
     fill_notes(&document, bench);
     tare_document_text(buf, &document, options);

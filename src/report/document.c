@@ -59,12 +59,27 @@ void tare_document_table(struct tare_document *document, const char *header, con
     if (table == NULL)
         return;
     table->columns = strlen(align);
-    table->align = align;
+    snprintf(table->align, sizeof table->align, "%s", align);
     for (const char *at = header; *at != '\0';) {
         size_t size = strcspn(at, "|");
         tare_buf_append(tare_document_cell(document), at, size);
         at += size + (at[size] == '|');
     }
+}
+
+void tare_document_counts(struct tare_document *document, const char *first, const size_t *counts,
+                          size_t count) {
+    struct tare_buf header = {0};
+    char align[TARE_MAX_COLUMNS + 1] = "l";
+    tare_buf_puts(&header, first);
+    for (size_t i = 0; i < count && i + 2 < sizeof align; i++) {
+        tare_buf_puts(&header, "|");
+        tare_put_count(&header, counts[i]);
+        align[i + 1] = 'r';
+    }
+    tare_document_table(document, header.data != NULL ? header.data : "", align);
+    document->failed = document->failed || header.failed;
+    tare_buf_free(&header);
 }
 
 bool tare_document_is_whole(const struct tare_document *document) {

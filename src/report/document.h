@@ -21,12 +21,14 @@ enum tare_block_kind {
     TARE_BLOCK_TABLE,
 };
 
+#define TARE_MAX_COLUMNS 32 /* of a table */
+
 struct tare_block {
     enum tare_block_kind kind;
     struct tare_buf text;   /* everything but tables; may hold anything but NUL */
     struct tare_buf *cells; /* tables: row by row, the header first */
     size_t cell_count, columns;
-    const char *align; /* tables: 'l' or 'r' per column */
+    char align[TARE_MAX_COLUMNS + 1]; /* tables: 'l' or 'r' per column */
 };
 
 struct tare_document {
@@ -45,6 +47,9 @@ void tare_document_say(struct tare_document *document, enum tare_block_kind kind
 /* Begins a table whose header is `header`: columns separated by '|'. align has a letter for each.
  */
 void tare_document_table(struct tare_document *document, const char *header, const char *align);
+/* The same of a column `first` and one for each of those numbers. */
+void tare_document_counts(struct tare_document *document, const char *first, const size_t *counts,
+                          size_t count);
 /* The next cell of the last table; a new row begins by itself. */
 struct tare_buf *tare_document_cell(struct tare_document *document);
 /* False when something is missing because memory ran out. */
@@ -55,6 +60,8 @@ void tare_document_free(struct tare_document *document);
 struct tare_report_options;
 void tare_document_text(struct tare_buf *buf, const struct tare_document *document,
                         const struct tare_report_options *options);
+/* markdown.c: the same as Markdown. */
+void tare_document_markdown(struct tare_buf *buf, const struct tare_document *document);
 
 /* A terminal shows what a reader asks first; report.md has everything. */
 enum tare_detail { TARE_DETAIL_BRIEF, TARE_DETAIL_FULL };

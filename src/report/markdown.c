@@ -68,18 +68,22 @@ static void put_block(struct tare_buf *out, const struct tare_block *block) {
     tare_buf_puts(out, "\n");
 }
 
+void tare_document_markdown(struct tare_buf *buf, const struct tare_document *document) {
+    buf->failed = buf->failed || !tare_document_is_whole(document);
+    for (size_t i = 0; i < document->count && !buf->failed; i++) {
+        enum tare_block_kind kind = document->blocks[i].kind;
+        bool bullet = kind == TARE_BLOCK_BULLET;
+        bool list = kind == TARE_BLOCK_CODE ||
+                    (bullet && i > 0 && document->blocks[i - 1].kind == TARE_BLOCK_BULLET);
+        if (i > 0 && !list)
+            tare_buf_puts(buf, "\n");
+        put_block(buf, &document->blocks[i]);
+    }
+}
+
 void tare_report_markdown(struct tare_buf *buf, const struct tare_summary *summary) {
     struct tare_document document = {0};
     tare_document_fill(&document, summary, TARE_DETAIL_FULL);
-    buf->failed = buf->failed || !tare_document_is_whole(&document);
-    for (size_t i = 0; i < document.count && !buf->failed; i++) {
-        enum tare_block_kind kind = document.blocks[i].kind;
-        bool bullet = kind == TARE_BLOCK_BULLET;
-        bool list = kind == TARE_BLOCK_CODE ||
-                    (bullet && i > 0 && document.blocks[i - 1].kind == TARE_BLOCK_BULLET);
-        if (i > 0 && !list)
-            tare_buf_puts(buf, "\n");
-        put_block(buf, &document.blocks[i]);
-    }
+    tare_document_markdown(buf, &document);
     tare_document_free(&document);
 }

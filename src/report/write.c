@@ -17,21 +17,38 @@ static const struct report {
     {"report.csv", tare_report_csv},
 };
 
+/* Frees text. */
+static enum tare_status write_one(const char *dir, const char *file, struct tare_buf *text,
+                                  struct tare_err *err) {
+    char *path = tare_path_join(dir, file);
+    enum tare_status status = path == NULL || text->failed
+                                  ? tare_fail(err, TARE_MEMORY, dir, NULL, "no memory for %s", file)
+                                  : tare_file_write(path, text->data, text->size, err);
+    free(path);
+    tare_buf_free(text);
+    return status;
+}
+
 enum tare_status tare_report_write_all(const char *dir, const struct tare_summary *summary,
                                        struct tare_err *err) {
     enum tare_status status = TARE_OK;
     for (size_t i = 0; i < sizeof reports / sizeof *reports && status == TARE_OK; i++) {
         struct tare_buf text = {0};
-        char *path = tare_path_join(dir, reports[i].file);
         reports[i].render(&text, summary);
-        if (path == NULL || text.failed)
-            status = tare_fail(err, TARE_MEMORY, dir, NULL, "no memory for %s", reports[i].file);
-        else
-            status = tare_file_write(path, text.data, text.size, err);
-        free(path);
-        tare_buf_free(&text);
+        status = write_one(dir, reports[i].file, &text, err);
     }
     return status;
+}
+
+enum tare_status tare_report_sweep_write(const char *dir, const struct tare_sweep_summary *summary,
+                                         struct tare_err *err) {
+    struct tare_buf markdown = {0}, json = {0};
+    tare_report_sweep_markdown(&markdown, summary);
+    enum tare_status status = write_one(dir, "sweep.md", &markdown, err);
+    if (status != TARE_OK)
+        return status;
+    tare_report_sweep_json(&json, summary);
+    return write_one(dir, "sweep.json", &json, err);
 }
 
 static enum tare_status verify_one(struct tare_verify *verify, const struct report *report,

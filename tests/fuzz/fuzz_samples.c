@@ -1,6 +1,6 @@
-/* fuzz_samples.c: samples.jsonl, as the reports, tare verify, --salvage and --resume read it. What
- * is accepted becomes reports that harm no terminal, spreadsheet or parser, whatever engines said.
- */
+/* fuzz_samples.c: samples.jsonl, as the reports, tare verify, --salvage and --resume read it, and
+ * sweep.jsonl. What is accepted becomes reports that harm no terminal, spreadsheet or parser,
+ * whatever engines said. */
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +9,7 @@
 #include "lab/provenance.h"
 #include "tare/lab.h"
 #include "tare/report.h"
+#include "tare/sweep.h"
 #include "tare/verify.h"
 
 static char dir[64], path[80];
@@ -133,7 +134,33 @@ static void check_folder(const uint8_t *bytes, size_t size) {
         MUST(err.what[0] != '\0' && err.where[0] != '\0');
 }
 
+/* The same bytes as a sweep.jsonl. */
+static void check_sweep(const uint8_t *bytes, size_t size) {
+    struct tare_sweep_summary summary;
+    struct tare_buf text = {0}, markdown = {0}, json = {0};
+    struct tare_err err = {0};
+    if (tare_sweep_parse(&summary, bytes, size, "fuzz", &err) != TARE_OK) {
+        MUST(summary.memory == NULL);
+        MUST_BE_REFUSED(err);
+        return;
+    }
+    tare_report_sweep(&text, &summary, NULL);
+    tare_report_sweep_markdown(&markdown, &summary);
+    tare_report_sweep_json(&json, &summary);
+    check_text(&text, "\n");
+    check_text(&markdown, "\n");
+    check_text(&json, "\n");
+    json_t *parsed = json_loadb(json.data, json.size, JSON_REJECT_DUPLICATES, NULL);
+    MUST(json_is_object(parsed));
+    json_decref(parsed);
+    tare_buf_free(&text);
+    tare_buf_free(&markdown);
+    tare_buf_free(&json);
+    tare_sweep_free(&summary);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
+    check_sweep(bytes, size);
     if (check_summary(tare_summary_parse, bytes, size))
         check_summary(tare_summary_parse_sound, bytes, size);
     check_folder(bytes, size);

@@ -141,8 +141,8 @@ static void compare_with_append(const struct file *f, const char *dir) {
     for (size_t i = 0; i < f->count; i++) {
         json_t *record = json_loadb(f->text.data + f->begin[i], line_size(f, i), 0, NULL);
         json_object_del(record, "chain");
-        enum tare_status status =
-            i ? tare_samples_append(dir, record, NULL) : tare_samples_begin(dir, record, NULL);
+        enum tare_status status = i ? tare_samples_append(dir, TARE_SAMPLES_FILE, record, NULL)
+                                    : tare_samples_begin(dir, TARE_SAMPLES_FILE, record, NULL);
         if (status != TARE_OK)
             die("a record can't be appended");
     }
