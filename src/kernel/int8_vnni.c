@@ -1,0 +1,138 @@
+/* int8_vnni.c: the int8 kernels for AVX-512 with VNNI (Cascade Lake, Zen 4 and later), compiled
+ * with those flags and called only where the processor has them. vpdpbusd adds four products of an
+ * unsigned and a signed byte to each of 16 sums, in 32 bits throughout: exact. */
+#include <immintrin.h>
+#include <string.h>
+
+#include "kernel/int8.h"
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+
+typedef __m512i I;
+
+/* Sixteen groups at a time. A store of a whole vector goes past its entries, and the next one
+ * begins where they end; what the last leaves behind is cleared. */
+static size_t find_groups(uint32_t *value, uint32_t *group, const uint8_t *x, size_t n) {
+    const I sixteen = _mm512_set1_epi32(16);
+    I numbers = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    size_t count = 0;
+    for (size_t i = 0; i < n; i += 64) {
+        I bytes = n - i >= 64 ? _mm512_loadu_si512(x + i)
+                              : _mm512_maskz_loadu_epi8(((__mmask64)1 << (n - i)) - 1, x + i);
+        __mmask16 lit = _mm512_test_epi32_mask(bytes, bytes);
+        _mm512_storeu_si512(value + count, _mm512_maskz_compress_epi32(lit, bytes));
+        _mm512_storeu_si512(group + count, _mm512_maskz_compress_epi32(lit, numbers));
+        count += (size_t)__builtin_popcount(lit);
+        numbers = _mm512_add_epi32(numbers, sixteen);
+    }
+    _mm_storeu_si128((__m128i *)(void *)(value + count), _mm_setzero_si128());
+    _mm_storeu_si128((__m128i *)(void *)(group + count), _mm_setzero_si128());
+    return count;
+}
+
+/* Several sets of sums, because an instruction's result is ready five cycles after it began, and
+ * two begin in each. The sum of sets is taken at the end. */
+#define SETS TARE_INT8_STEP
+
+INLINE void start(I sum[SETS][TARE_INT8_VECTORS], const int32_t *bias, const int vectors) {
+    UNROLL for (int v = 0; v < vectors; v++) {
+        sum[0][v] = _mm512_load_si512(bias + v * TARE_INT8_LANES);
+        UNROLL for (int s = 1; s < SETS; s++) sum[s][v] = _mm512_setzero_si512();
+    }
+}
+
+INLINE void add(I sum[TARE_INT8_VECTORS], uint32_t four, const int8_t *w, const int vectors) {
+    const I x = _mm512_set1_epi32((int32_t)four);
+    UNROLL for (int v = 0; v < vectors; v++) sum[v] =
+        _mm512_dpbusd_epi32(sum[v], x, _mm512_load_si512(w + v * 64));
+}
+
+INLINE void finish(int32_t *y, I sum[SETS][TARE_INT8_VECTORS], const int vectors) {
+    UNROLL for (int v = 0; v < vectors; v++) _mm512_store_si512(
+        y + v * TARE_INT8_LANES, _mm512_add_epi32(_mm512_add_epi32(sum[0][v], sum[1][v]),
+                                                  _mm512_add_epi32(sum[2][v], sum[3][v])));
+}
+
+INLINE void sum_found_of(int32_t *y, const int32_t *bias, const uint32_t *value,
+                         const uint32_t *group, size_t count, const int8_t *w, const int vectors) {
+    I sum[SETS][TARE_INT8_VECTORS];
+    start(sum, bias, vectors);
+    for (size_t e = 0; e < count; e += SETS)
+        UNROLL for (size_t s = 0; s < SETS; s++)
+            add(sum[s], value[e + s], w + group[e + s] * (size_t)(vectors * 64), vectors);
+    finish(y, sum, vectors);
+}
+
+INLINE uint32_t four_at(const uint8_t *x, size_t bytes) {
+    uint32_t four = 0;
+    memcpy(&four, x, bytes);
+    return four;
+}
+
+INLINE void sum_all_of(int32_t *y, const int32_t *bias, const uint8_t *x, size_t n, const int8_t *w,
+                       const int vectors) {
+    const size_t row = (size_t)(vectors * 64);
+    I sum[SETS][TARE_INT8_VECTORS];
+    size_t i = 0;
+    start(sum, bias, vectors);
+    for (; i + SETS * 4 <= n; i += SETS * 4)
+        UNROLL for (size_t s = 0; s < SETS; s++)
+            add(sum[s], four_at(x + i + s * 4, 4), w + (i / 4 + s) * row, vectors);
+    for (; i < n; i += 4)
+        add(sum[0], four_at(x + i, n - i < 4 ? n - i : 4), w + i / 4 * row, vectors);
+    finish(y, sum, vectors);
+}
+
+/* The number of vectors as a constant, so that sums stay in registers. */
+#define FOR_VECTORS(call, ...)                                                                     \
+    switch (vectors) {                                                                             \
+    case 1:                                                                                        \
+        call(__VA_ARGS__, 1);                                                                      \
+        return;                                                                                    \
+    case 2:                                                                                        \
+        call(__VA_ARGS__, 2);                                                                      \
+        return;                                                                                    \
+    case 3:                                                                                        \
+        call(__VA_ARGS__, 3);                                                                      \
+        return;                                                                                    \
+    default:                                                                                       \
+        call(__VA_ARGS__, 4);                                                                      \
+    }
+
+static void sum_found(int32_t *y, const int32_t *bias, const uint32_t *value, const uint32_t *group,
+                      size_t count, const int8_t *w, int vectors) {
+    FOR_VECTORS(sum_found_of, y, bias, value, group, count, w)
+}
+
+static void sum_all(int32_t *y, const int32_t *bias, const uint8_t *x, size_t n, const int8_t *w,
+                    int vectors) {
+    FOR_VECTORS(sum_all_of, y, bias, x, n, w)
+}
+
+/* Limited before it is rounded, where a large one would become −2³¹. */
+static void to_bytes(uint8_t *to, const int32_t *y, const float *scale, size_t n) {
+    for (size_t i = 0; i < n; i += TARE_INT8_LANES) {
+        __m512 p = _mm512_cvtepi32_ps(_mm512_load_si512(y + i)) * _mm512_load_ps(scale + i);
+        p = _mm512_min_ps(_mm512_max_ps(p, _mm512_setzero_ps()), _mm512_set1_ps(255.0F));
+        _mm_store_si128((__m128i *)(void *)(to + i), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(p)));
+    }
+}
+
+static void to_floats(float *to, const int32_t *y, const float *scale, size_t n) {
+    for (size_t i = 0; i < n; i += TARE_INT8_LANES) {
+        __mmask16 there = (__mmask16)(n - i >= 16 ? 0xffff : (1U << (n - i)) - 1);
+        __m512 p = _mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(there, y + i)) *
+                   _mm512_maskz_loadu_ps(there, scale + i);
+        _mm512_mask_storeu_ps(to + i, there, p);
+    }
+}
+
+static bool available(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("popcnt");
+}
+
+const struct tare_int8_kernels tare_int8_vnni = {
+    "vnni", available, find_groups, sum_found, sum_all, to_bytes, to_floats,
+};
