@@ -112,6 +112,11 @@ struct tare_kernels {
     void (*relu)(float *y, size_t n);
     void (*relu_back)(float *dy, const float *y, size_t n);
 
+    /* y = eˣ for x ≤ 0, and the natural logarithm of x ≥ 1, with the errors that panel.inc.h
+     * states; n: multiple of 16 */
+    void (*exp)(float *y, const float *x, size_t n);
+    void (*log)(float *y, const float *x, size_t n);
+
     /* Softmax and loss of samples first … end−1. z: (panels, batch, width) logits; dz: the gradient
      * of the mean loss by them: (softmax − (k == label)) / count; 0 in rows from count on and in
      * padding. loss: (batch), of each sample, nats. */

@@ -439,6 +439,16 @@ INLINE V v_log(V x) {
     return v_fma(e, v_one(0x1.62e4p-1F), v_fma(e, v_one(0x1.7f7d1cp-20F), log_m));
 }
 
+static void NAMED(exp)(float *y, const float *x, size_t n) {
+    for (size_t i = 0; i < n; i += LANES)
+        v_store(y + i, v_exp(v_load(x + i)));
+}
+
+static void NAMED(log)(float *y, const float *x, size_t n) {
+    for (size_t i = 0; i < n; i += LANES)
+        v_store(y + i, v_log(v_load(x + i)));
+}
+
 /* Where row b of the logits has its columns from c on, up to the end of a panel. */
 INLINE size_t logits_at(size_t b, size_t c, size_t batch, size_t width) {
     return (c / width * batch + b) * width + c % width;
@@ -454,9 +464,10 @@ INLINE float softmax_row(float *shifted, float *dz, const float *z, size_t b, si
     }
     float max = v_lanes_max(top);
     *shifted = z[logits_at(b, label, batch, width)] - max;
-    for (size_t c = 0; c < n_out; c += LANES) {
-        size_t at = logits_at(b, c, batch, width);
-        V e = v_keep(v_exp(v_load(z + at) - v_one(max)), n_out - c, v_zero());
+    size_t columns = (n_out + width - 1) / width * width;
+    for (size_t c = 0; c < columns; c += LANES) {
+        size_t at = logits_at(b, c, batch, width), real = c < n_out ? n_out - c : 0;
+        V e = v_keep(v_exp(v_load(z + at) - v_one(max)), real, v_zero());
         v_store(dz + at, e);
         total = total + e;
     }
@@ -464,7 +475,7 @@ INLINE float softmax_row(float *shifted, float *dz, const float *z, size_t b, si
     V factor = v_one(scale / sum);
     for (size_t c = 0; c < n_out; c += LANES) {
         size_t at = logits_at(b, c, batch, width);
-        v_store(dz + at, v_load(dz + at) * factor);
+        v_store(dz + at, v_keep(v_load(dz + at) * factor, n_out - c, v_zero()));
     }
     dz[logits_at(b, label, batch, width)] -= scale;
     return sum;
