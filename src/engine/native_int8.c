@@ -34,9 +34,11 @@ struct tare_native_int8 {
     const struct tare_int8_kernels *kernels;
     int layer_count;
     struct int8_layer layers[TARE_MAX_LAYERS];
-    uint32_t *value, *group; /* of the image's lit groups */
-    int32_t *sums;           /* of the widest layer */
-    uint8_t *bytes[2];       /* a layer's inputs and outputs, in turn */
+    size_t sparse_below; /* so many lit groups of an image */
+    uint8_t *image;      /* with zeros behind it */
+    uint32_t *group;     /* its lit groups */
+    int32_t *sums;       /* of the widest layer */
+    uint8_t *bytes;      /* between two layers */
     struct native_memory memory;
 };
 
@@ -111,21 +113,23 @@ static bool make_layer(struct tare_native_int8 *m, struct int8_layer *layer,
     layer->relu = from->relu;
     layer->groups = native_round_up(from->n_in, TARE_INT8_GROUP) / TARE_INT8_GROUP;
     layer->columns = native_round_up(from->n_out, TARE_INT8_LANES);
-    return (layer->w =
-                native_allocate(&m->memory, layer->groups * layer->columns, TARE_INT8_GROUP)) &&
+    size_t rows = layer->columns * (layer->groups + 1); /* the kernels may read one row more */
+    return (layer->w = native_allocate(&m->memory, rows, TARE_INT8_GROUP)) &&
            (layer->bias = native_allocate(&m->memory, layer->columns, sizeof *layer->bias)) &&
            (layer->scale = native_allocate(&m->memory, layer->columns, sizeof *layer->scale));
 }
 
 static bool make_room(struct tare_native_int8 *m) {
-    size_t widest = 0, entries = m->layers[0].groups + TARE_INT8_SPARE;
+    const struct int8_layer *first = &m->layers[0];
+    size_t widest = 0;
     for (int l = 0; l < m->layer_count; l++)
         widest = m->layers[l].columns > widest ? m->layers[l].columns : widest;
-    return (m->value = native_allocate(&m->memory, entries, sizeof *m->value)) &&
-           (m->group = native_allocate(&m->memory, entries, sizeof *m->group)) &&
+    m->sparse_below = (size_t)(SPARSE_BELOW * (double)first->groups);
+    return (m->image = native_allocate(&m->memory, first->n_in + TARE_INT8_BLOCK, 1)) &&
+           (m->group =
+                native_allocate(&m->memory, first->groups + TARE_INT8_BLOCK, sizeof *m->group)) &&
            (m->sums = native_allocate(&m->memory, widest, sizeof *m->sums)) &&
-           (m->bytes[0] = native_allocate(&m->memory, widest, 1)) &&
-           (m->bytes[1] = native_allocate(&m->memory, widest, 1));
+           (m->bytes = native_allocate(&m->memory, widest, 1));
 }
 
 static enum tare_status make_model(struct tare_native_int8 *m, const struct native_layer *layers,
@@ -210,30 +214,28 @@ const char *tare_native_int8_kernels(const struct tare_native_int8 *model) {
 /* ---- inference ---------------------------------------------------------------------------------
  */
 
+/* group: the list of those to go through; NULL: all. */
 static void sum_layer(const struct tare_native_int8 *m, const struct int8_layer *layer,
-                      const uint8_t *x, size_t n, bool sparse, size_t count) {
+                      const uint8_t *x, const uint32_t *group, size_t count) {
     for (size_t j = 0; j < layer->columns; j += PANEL) {
         size_t columns = layer->columns - j < PANEL ? layer->columns - j : PANEL;
         int vectors = (int)(columns / TARE_INT8_LANES);
         const int8_t *w = layer->w + j * layer->groups * TARE_INT8_GROUP;
-        if (sparse)
-            m->kernels->sum_found(m->sums + j, layer->bias + j, m->value, m->group, count, w,
-                                  vectors);
+        if (group)
+            m->kernels->sum_found(m->sums + j, layer->bias + j, x, group, count, w, vectors);
         else
-            m->kernels->sum_all(m->sums + j, layer->bias + j, x, n, w, vectors);
+            m->kernels->sum_all(m->sums + j, layer->bias + j, x, layer->groups, w, vectors);
     }
 }
 
 static void infer_one(const struct tare_native_int8 *m, float *logits, const uint8_t *image) {
     const struct tare_int8_kernels *k = m->kernels;
     const struct int8_layer *layer = &m->layers[0], *last = layer + m->layer_count - 1;
-    size_t count = k->find_groups(m->value, m->group, image, layer->n_in);
-    bool sparse = (double)count < SPARSE_BELOW * (double)layer->groups;
-    sum_layer(m, layer, image, layer->n_in, sparse, count);
+    size_t count = k->find_groups(m->image, m->group, image, layer->n_in);
+    sum_layer(m, layer, m->image, count < m->sparse_below ? m->group : NULL, count);
     for (; layer < last; layer++) {
-        uint8_t *bytes = m->bytes[(layer - m->layers) % 2];
-        k->to_bytes(bytes, m->sums, layer->scale, layer->columns); /* 0 where below: the relu */
-        sum_layer(m, layer + 1, bytes, layer[1].groups * TARE_INT8_GROUP, false, 0);
+        k->to_bytes(m->bytes, m->sums, layer->scale, layer->columns); /* 0 where below: the relu */
+        sum_layer(m, layer + 1, m->bytes, NULL, 0);
     }
     k->to_floats(logits, m->sums, last->scale, last->n_out);
     for (size_t j = 0; last->relu && j < last->n_out; j++)

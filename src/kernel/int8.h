@@ -1,8 +1,8 @@
 /* int8.h: the arithmetic of dense nets in 8-bit integers, once per instruction set.
  *
  *     const struct tare_int8_kernels *k = tare_int8_kernels_find(NULL);      // the fastest here
- *     size_t count = k->find_groups(value, group, image, 784);
- *     k->sum_found(y, bias, value, group, count, w, 4);                      // 64 outputs
+ *     size_t count = k->find_groups(copy, group, image, 784);
+ *     k->sum_found(y, bias, copy, group, count, w, 4);                       // 64 outputs
  *     k->to_bytes(activations, y, scale, 64);
  *
  * Inputs and activations are unsigned bytes with zero point 0, weights signed bytes of −127 … 127,
@@ -25,7 +25,7 @@
 #define TARE_INT8_GROUP 4   /* inputs that are zero, or not, together */
 #define TARE_INT8_LANES 16  /* outputs in a vector */
 #define TARE_INT8_VECTORS 4 /* of the widest panel */
-#define TARE_INT8_SPARE 16  /* entries that find_groups may write behind the groups there are */
+#define TARE_INT8_BLOCK 64  /* bytes that find_groups takes at a time */
 #define TARE_INT8_STEP 4    /* sum_found takes so many entries at a time */
 
 /* To the nearest integer, ties to even; what is outside comes to the nearer end. x isn't NaN.
@@ -39,18 +39,19 @@ struct tare_int8_kernels {
     const char *name;
     bool (*available)(void);
 
-    /* The groups of x: (n) that aren't all zero, in ascending order: their four bytes as they lie
-     * in memory, and their numbers; returns how many. Bytes behind x count as 0. Both lists have
-     * room for ⌈n / 4⌉ + TARE_INT8_SPARE, and end in value 0 of group 0 up to a multiple of
-     * TARE_INT8_STEP. */
-    size_t (*find_groups)(uint32_t *value, uint32_t *group, const uint8_t *x, size_t n);
+    /* The numbers of the groups of x: (n) that aren't all zero, in ascending order; returns how
+     * many. Up to a multiple of TARE_INT8_STEP the number of the first group behind x follows them.
+     * copy: x, and zeros behind it: room for n + TARE_INT8_BLOCK bytes, on a cache line; group: for
+     * a quarter as many numbers and TARE_INT8_BLOCK more. */
+    size_t (*find_groups)(uint8_t *copy, uint32_t *group, const uint8_t *x, size_t n);
 
-    /* y: (vectors · 16) = bias + x·w, over the groups that were found; or over all of x: (n). y,
-     * bias and w on cache lines. */
-    void (*sum_found)(int32_t *y, const int32_t *bias, const uint32_t *value, const uint32_t *group,
+    /* y: (vectors · 16) = bias + x·w over the `count` groups in the list, or over all `groups` of
+     * x, which is such a copy. A row behind w may be read, and counts nothing. All on cache lines.
+     */
+    void (*sum_found)(int32_t *y, const int32_t *bias, const uint8_t *x, const uint32_t *group,
                       size_t count, const int8_t *w, int vectors);
-    void (*sum_all)(int32_t *y, const int32_t *bias, const uint8_t *x, size_t n, const int8_t *w,
-                    int vectors);
+    void (*sum_all)(int32_t *y, const int32_t *bias, const uint8_t *x, size_t groups,
+                    const int8_t *w, int vectors);
 
     /* With p = y[i]·scale[i] in float32, y[i] rounded to float32 first: p rounded to 0 … 255, or p
      * itself. n: for bytes a multiple of 16, and all on cache lines. scale is finite. */

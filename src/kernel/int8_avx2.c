@@ -12,40 +12,34 @@
 
 typedef __m256i I;
 
-static size_t find_groups(uint32_t *value, uint32_t *group, const uint8_t *x, size_t n) {
-    size_t count = 0, i = 0;
-    for (; i + 32 <= n; i += 32) {
-        I bytes = _mm256_loadu_si256((const I *)(const void *)(x + i));
-        I dark = _mm256_cmpeq_epi32(bytes, _mm256_setzero_si256());
+static size_t find_groups(uint8_t *copy, uint32_t *group, const uint8_t *x, size_t n) {
+    const size_t groups = (n + 3) / 4;
+    size_t count = 0;
+    memcpy(copy, x, n);
+    memset(copy + n, 0, TARE_INT8_BLOCK);
+    for (size_t i = 0; i < n; i += 32) {
+        I dark = _mm256_cmpeq_epi32(_mm256_load_si256((const I *)(const void *)(copy + i)),
+                                    _mm256_setzero_si256());
         uint32_t lit = ~(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(dark)) & 0xff;
-        for (; lit != 0; lit &= lit - 1) {
-            uint32_t at = (uint32_t)__builtin_ctz(lit);
-            memcpy(&value[count], x + i + at * 4, 4);
-            group[count++] = (uint32_t)(i / 4) + at;
-        }
+        for (; lit != 0; lit &= lit - 1)
+            group[count++] = (uint32_t)(i / 4) + (uint32_t)__builtin_ctz(lit);
     }
-    for (; i < n; i += 4) {
-        uint32_t four = 0;
-        memcpy(&four, x + i, n - i < 4 ? n - i : 4);
-        if (four == 0)
-            continue;
-        value[count] = four;
-        group[count++] = (uint32_t)(i / 4);
-    }
-    _mm_storeu_si128((__m128i *)(void *)(value + count), _mm_setzero_si128());
-    _mm_storeu_si128((__m128i *)(void *)(group + count), _mm_setzero_si128());
+    _mm_storeu_si128((__m128i *)(void *)(group + count), _mm_set1_epi32((int32_t)groups));
     return count;
 }
 
 /* A vector of 16 outputs is four of these: (4 outputs, 2 halves of a group). */
 #define PARTS 4
 
-/* One group into the sums of one vector of outputs. */
-INLINE void add(I sum[PARTS], uint32_t four, const int8_t *w) {
-    const I x = _mm256_cvtepu8_epi16(_mm_set1_epi32((int32_t)four));
+/* Group g of x into the sums of one vector of outputs. */
+INLINE void add(I sum[PARTS], const uint8_t *x, const int8_t *w, size_t g, size_t row) {
+    int32_t four;
+    memcpy(&four, x + g * TARE_INT8_GROUP, sizeof four);
+    const I bytes = _mm256_cvtepu8_epi16(_mm_set1_epi32(four));
     UNROLL for (int q = 0; q < PARTS; q++) {
-        I wide = _mm256_cvtepi8_epi16(_mm_load_si128((const __m128i *)(const void *)(w + q * 16)));
-        sum[q] = _mm256_add_epi32(sum[q], _mm256_madd_epi16(x, wide));
+        I wide = _mm256_cvtepi8_epi16(
+            _mm_load_si128((const __m128i *)(const void *)(w + g * row + q * 16)));
+        sum[q] = _mm256_add_epi32(sum[q], _mm256_madd_epi16(bytes, wide));
     }
 }
 
@@ -59,28 +53,27 @@ INLINE void finish(int32_t *y, const int32_t *bias, const I sum[PARTS]) {
 }
 
 /* One vector of outputs at a time, over all groups: so many sums stay in registers. */
-static void sum_found(int32_t *y, const int32_t *bias, const uint32_t *value, const uint32_t *group,
+static void sum_found(int32_t *y, const int32_t *bias, const uint8_t *x, const uint32_t *group,
                       size_t count, const int8_t *w, int vectors) {
     const size_t row = (size_t)vectors * 64;
     for (int v = 0; v < vectors; v++, w += 64, y += TARE_INT8_LANES, bias += TARE_INT8_LANES) {
         I sum[2][PARTS] = {0};
-        for (size_t e = 0; e < count; e += 2)
-            UNROLL for (size_t s = 0; s < 2; s++) add(sum[s], value[e + s], w + group[e + s] * row);
+        for (size_t e = 0; e < count; e += 2) {
+            add(sum[0], x, w, group[e], row);
+            add(sum[1], x, w, group[e + 1], row);
+        }
         UNROLL for (int q = 0; q < PARTS; q++) sum[0][q] = _mm256_add_epi32(sum[0][q], sum[1][q]);
         finish(y, bias, sum[0]);
     }
 }
 
-static void sum_all(int32_t *y, const int32_t *bias, const uint8_t *x, size_t n, const int8_t *w,
-                    int vectors) {
+static void sum_all(int32_t *y, const int32_t *bias, const uint8_t *x, size_t groups,
+                    const int8_t *w, int vectors) {
     const size_t row = (size_t)vectors * 64;
     for (int v = 0; v < vectors; v++, w += 64, y += TARE_INT8_LANES, bias += TARE_INT8_LANES) {
         I sum[PARTS] = {0};
-        for (size_t i = 0; i < n; i += 4) {
-            uint32_t four = 0;
-            memcpy(&four, x + i, n - i < 4 ? n - i : 4);
-            add(sum, four, w + i / 4 * row);
-        }
+        for (size_t g = 0; g < groups; g++)
+            add(sum, x, w, g, row);
         finish(y, bias, sum);
     }
 }

@@ -3,48 +3,42 @@
 
 #include "kernel/int8.h"
 
-static size_t find_groups(uint32_t *value, uint32_t *group, const uint8_t *x, size_t n) {
+static size_t find_groups(uint8_t *copy, uint32_t *group, const uint8_t *x, size_t n) {
+    const size_t groups = (n + TARE_INT8_GROUP - 1) / TARE_INT8_GROUP;
     size_t count = 0;
-    for (size_t i = 0; i < n; i += TARE_INT8_GROUP) {
-        uint32_t four = 0;
-        memcpy(&four, x + i, n - i < TARE_INT8_GROUP ? n - i : TARE_INT8_GROUP);
-        if (four == 0)
-            continue;
-        value[count] = four;
-        group[count++] = (uint32_t)(i / TARE_INT8_GROUP);
+    memcpy(copy, x, n);
+    memset(copy + n, 0, (groups + 1) * TARE_INT8_GROUP - n);
+    for (uint32_t g = 0; g < groups; g++) {
+        const uint8_t *four = copy + g * TARE_INT8_GROUP;
+        if (four[0] || four[1] || four[2] || four[3])
+            group[count++] = g;
     }
     for (size_t e = count; e % TARE_INT8_STEP != 0; e++)
-        value[e] = group[e] = 0;
+        group[e] = (uint32_t)groups;
     return count;
 }
 
 /* One group of x into all sums of a panel. */
-static void add_group(int32_t *y, const uint8_t *x, const int8_t *w, size_t columns) {
+static void add_group(int32_t *y, const uint8_t *x, const int8_t *w, size_t group, size_t columns) {
     for (size_t j = 0; j < columns; j++)
         for (size_t k = 0; k < TARE_INT8_GROUP; k++)
-            y[j] += x[k] * w[j * TARE_INT8_GROUP + k];
+            y[j] += x[group * TARE_INT8_GROUP + k] * w[(group * columns + j) * TARE_INT8_GROUP + k];
 }
 
-static void sum_found(int32_t *y, const int32_t *bias, const uint32_t *value, const uint32_t *group,
+static void sum_found(int32_t *y, const int32_t *bias, const uint8_t *x, const uint32_t *group,
                       size_t count, const int8_t *w, int vectors) {
     size_t columns = (size_t)vectors * TARE_INT8_LANES;
     memcpy(y, bias, columns * sizeof *y);
-    for (size_t e = 0; e < count; e++) {
-        uint8_t x[TARE_INT8_GROUP];
-        memcpy(x, &value[e], sizeof x);
-        add_group(y, x, w + group[e] * columns * TARE_INT8_GROUP, columns);
-    }
+    for (size_t e = 0; e < count; e++)
+        add_group(y, x, w, group[e], columns);
 }
 
-static void sum_all(int32_t *y, const int32_t *bias, const uint8_t *x, size_t n, const int8_t *w,
-                    int vectors) {
+static void sum_all(int32_t *y, const int32_t *bias, const uint8_t *x, size_t groups,
+                    const int8_t *w, int vectors) {
     size_t columns = (size_t)vectors * TARE_INT8_LANES;
     memcpy(y, bias, columns * sizeof *y);
-    for (size_t i = 0; i < n; i += TARE_INT8_GROUP) {
-        uint8_t four[TARE_INT8_GROUP] = {0};
-        memcpy(four, x + i, n - i < TARE_INT8_GROUP ? n - i : TARE_INT8_GROUP);
-        add_group(y, four, w + i * columns, columns);
-    }
+    for (size_t g = 0; g < groups; g++)
+        add_group(y, x, w, g, columns);
 }
 
 static void to_bytes(uint8_t *to, const int32_t *y, const float *scale, size_t n) {

@@ -12,22 +12,22 @@
 typedef __m512i I;
 
 /* Sixteen groups at a time. A store of a whole vector goes past its entries, and the next one
- * begins where they end; what the last leaves behind is cleared. */
-static size_t find_groups(uint32_t *value, uint32_t *group, const uint8_t *x, size_t n) {
+ * begins where they end. */
+static size_t find_groups(uint8_t *copy, uint32_t *group, const uint8_t *x, size_t n) {
     const I sixteen = _mm512_set1_epi32(16);
     I numbers = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     size_t count = 0;
-    for (size_t i = 0; i < n; i += 64) {
-        I bytes = n - i >= 64 ? _mm512_loadu_si512(x + i)
-                              : _mm512_maskz_loadu_epi8(((__mmask64)1 << (n - i)) - 1, x + i);
+    for (size_t i = 0; i < n + 4; i += 64) {
+        size_t left = i < n ? n - i : 0;
+        I bytes = left >= 64 ? _mm512_loadu_si512(x + i)
+                             : _mm512_maskz_loadu_epi8(((__mmask64)1 << left) - 1, x + i);
         __mmask16 lit = _mm512_test_epi32_mask(bytes, bytes);
-        _mm512_storeu_si512(value + count, _mm512_maskz_compress_epi32(lit, bytes));
+        _mm512_store_si512(copy + i, bytes);
         _mm512_storeu_si512(group + count, _mm512_maskz_compress_epi32(lit, numbers));
         count += (size_t)__builtin_popcount(lit);
         numbers = _mm512_add_epi32(numbers, sixteen);
     }
-    _mm_storeu_si128((__m128i *)(void *)(value + count), _mm_setzero_si128());
-    _mm_storeu_si128((__m128i *)(void *)(group + count), _mm_setzero_si128());
+    _mm_storeu_si128((__m128i *)(void *)(group + count), _mm_set1_epi32((int32_t)((n + 3) / 4)));
     return count;
 }
 
@@ -42,10 +42,16 @@ INLINE void start(I sum[SETS][TARE_INT8_VECTORS], const int32_t *bias, const int
     }
 }
 
-INLINE void add(I sum[TARE_INT8_VECTORS], uint32_t four, const int8_t *w, const int vectors) {
-    const I x = _mm512_set1_epi32((int32_t)four);
+/* Group g of x. The row's address is kept from being taken apart again: an instruction with an
+ * index register and three operands is two. */
+INLINE void add(I sum[TARE_INT8_VECTORS], const uint8_t *x, const int8_t *w, size_t g,
+                const int vectors) {
+    const int8_t *row = w + g * (size_t)(vectors * 64);
+    int32_t four;
+    memcpy(&four, x + g * TARE_INT8_GROUP, sizeof four);
+    __asm__("" : "+r"(row));
     UNROLL for (int v = 0; v < vectors; v++) sum[v] =
-        _mm512_dpbusd_epi32(sum[v], x, _mm512_load_si512(w + v * 64));
+        _mm512_dpbusd_epi32(sum[v], _mm512_set1_epi32(four), _mm512_load_si512(row + v * 64));
 }
 
 INLINE void finish(int32_t *y, I sum[SETS][TARE_INT8_VECTORS], const int vectors) {
@@ -54,33 +60,30 @@ INLINE void finish(int32_t *y, I sum[SETS][TARE_INT8_VECTORS], const int vectors
                                                   _mm512_add_epi32(sum[2][v], sum[3][v])));
 }
 
-INLINE void sum_found_of(int32_t *y, const int32_t *bias, const uint32_t *value,
-                         const uint32_t *group, size_t count, const int8_t *w, const int vectors) {
+/* Loads are what there is most of, so the list is read two numbers at a time. */
+INLINE void sum_found_of(int32_t *y, const int32_t *bias, const uint8_t *x, const uint32_t *group,
+                         size_t count, const int8_t *w, const int vectors) {
     I sum[SETS][TARE_INT8_VECTORS];
     start(sum, bias, vectors);
     for (size_t e = 0; e < count; e += SETS)
-        UNROLL for (size_t s = 0; s < SETS; s++)
-            add(sum[s], value[e + s], w + group[e + s] * (size_t)(vectors * 64), vectors);
+        UNROLL for (size_t s = 0; s < SETS; s += 2) {
+            uint64_t two;
+            memcpy(&two, group + e + s, sizeof two);
+            add(sum[s], x, w, (uint32_t)two, vectors);
+            add(sum[s + 1], x, w, two >> 32, vectors);
+        }
     finish(y, sum, vectors);
 }
 
-INLINE uint32_t four_at(const uint8_t *x, size_t bytes) {
-    uint32_t four = 0;
-    memcpy(&four, x, bytes);
-    return four;
-}
-
-INLINE void sum_all_of(int32_t *y, const int32_t *bias, const uint8_t *x, size_t n, const int8_t *w,
-                       const int vectors) {
-    const size_t row = (size_t)(vectors * 64);
+INLINE void sum_all_of(int32_t *y, const int32_t *bias, const uint8_t *x, size_t groups,
+                       const int8_t *w, const int vectors) {
     I sum[SETS][TARE_INT8_VECTORS];
-    size_t i = 0;
+    size_t g = 0;
     start(sum, bias, vectors);
-    for (; i + SETS * 4 <= n; i += SETS * 4)
-        UNROLL for (size_t s = 0; s < SETS; s++)
-            add(sum[s], four_at(x + i + s * 4, 4), w + (i / 4 + s) * row, vectors);
-    for (; i < n; i += 4)
-        add(sum[0], four_at(x + i, n - i < 4 ? n - i : 4), w + i / 4 * row, vectors);
+    for (; g + SETS <= groups; g += SETS)
+        UNROLL for (size_t s = 0; s < SETS; s++) add(sum[s], x, w, g + s, vectors);
+    for (; g < groups; g++)
+        add(sum[0], x, w, g, vectors);
     finish(y, sum, vectors);
 }
 
@@ -100,14 +103,14 @@ INLINE void sum_all_of(int32_t *y, const int32_t *bias, const uint8_t *x, size_t
         call(__VA_ARGS__, 4);                                                                      \
     }
 
-static void sum_found(int32_t *y, const int32_t *bias, const uint32_t *value, const uint32_t *group,
+static void sum_found(int32_t *y, const int32_t *bias, const uint8_t *x, const uint32_t *group,
                       size_t count, const int8_t *w, int vectors) {
-    FOR_VECTORS(sum_found_of, y, bias, value, group, count, w)
+    FOR_VECTORS(sum_found_of, y, bias, x, group, count, w)
 }
 
-static void sum_all(int32_t *y, const int32_t *bias, const uint8_t *x, size_t n, const int8_t *w,
-                    int vectors) {
-    FOR_VECTORS(sum_all_of, y, bias, x, n, w)
+static void sum_all(int32_t *y, const int32_t *bias, const uint8_t *x, size_t groups,
+                    const int8_t *w, int vectors) {
+    FOR_VECTORS(sum_all_of, y, bias, x, groups, w)
 }
 
 /* Limited before it is rounded, where a large one would become −2³¹. */
