@@ -11,24 +11,32 @@
 
 typedef __m512i I;
 
-/* Sixteen groups at a time. A store of a whole vector goes past its entries, and the next one
- * begins where they end. */
+struct found {
+    I numbers; /* of the next sixteen groups */
+    size_t count;
+};
+
+/* Sixteen groups. The store of their numbers goes past those that count, and the next one begins
+ * where they end. */
+INLINE void find_16(struct found *found, uint8_t *copy, uint32_t *group, I bytes) {
+    __mmask16 lit = _mm512_test_epi32_mask(bytes, bytes);
+    _mm512_store_si512(copy, bytes);
+    _mm512_storeu_si512(group + found->count, _mm512_maskz_compress_epi32(lit, found->numbers));
+    found->count += (size_t)_mm_popcnt_u32(lit);
+    found->numbers = _mm512_add_epi32(found->numbers, _mm512_set1_epi32(16));
+}
+
 static size_t find_groups(uint8_t *copy, uint32_t *group, const uint8_t *x, size_t n) {
-    const I sixteen = _mm512_set1_epi32(16);
-    I numbers = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    size_t count = 0;
-    for (size_t i = 0; i < n + 4; i += 64) {
-        size_t left = i < n ? n - i : 0;
-        I bytes = left >= 64 ? _mm512_loadu_si512(x + i)
-                             : _mm512_maskz_loadu_epi8(((__mmask64)1 << left) - 1, x + i);
-        __mmask16 lit = _mm512_test_epi32_mask(bytes, bytes);
-        _mm512_store_si512(copy + i, bytes);
-        _mm512_storeu_si512(group + count, _mm512_maskz_compress_epi32(lit, numbers));
-        count += (size_t)__builtin_popcount(lit);
-        numbers = _mm512_add_epi32(numbers, sixteen);
-    }
-    _mm_storeu_si128((__m128i *)(void *)(group + count), _mm_set1_epi32((int32_t)((n + 3) / 4)));
-    return count;
+    struct found found = {_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+                          0};
+    size_t i = 0;
+    for (; i + 64 <= n; i += 64)
+        find_16(&found, copy + i, group, _mm512_loadu_si512(x + i));
+    __mmask64 left = ((__mmask64)1 << (n - i)) - 1;
+    find_16(&found, copy + i, group, _mm512_maskz_loadu_epi8(left, x + i));
+    _mm_storeu_si128((__m128i *)(void *)(group + found.count),
+                     _mm_set1_epi32((int32_t)((n + 3) / 4)));
+    return found.count;
 }
 
 /* Several sets of sums, because an instruction's result is ready five cycles after it began, and
@@ -42,16 +50,21 @@ INLINE void start(I sum[SETS][TARE_INT8_VECTORS], const int32_t *bias, const int
     }
 }
 
-/* Group g of x. The row's address is kept from being taken apart again: an instruction with an
- * index register and three operands is two. */
-INLINE void add(I sum[TARE_INT8_VECTORS], const uint8_t *x, const int8_t *w, size_t g,
-                const int vectors) {
-    const int8_t *row = w + g * (size_t)(vectors * 64);
+/* One group into the sums: its four bytes at x, its weights at row. */
+INLINE void add(I sum[TARE_INT8_VECTORS], const uint8_t *x, const int8_t *row, const int vectors) {
     int32_t four;
-    memcpy(&four, x + g * TARE_INT8_GROUP, sizeof four);
-    __asm__("" : "+r"(row));
+    memcpy(&four, x, sizeof four);
     UNROLL for (int v = 0; v < vectors; v++) sum[v] =
         _mm512_dpbusd_epi32(sum[v], _mm512_set1_epi32(four), _mm512_load_si512(row + v * 64));
+}
+
+/* Group g of x. The row's address is kept from being taken apart again: an instruction with three
+ * operands of which one has an index is two. */
+INLINE void add_at(I sum[TARE_INT8_VECTORS], const uint8_t *x, const int8_t *w, size_t g,
+                   const int vectors) {
+    const int8_t *row = w + g * (size_t)(vectors * 64);
+    __asm__("" : "+r"(row));
+    add(sum, x + g * TARE_INT8_GROUP, row, vectors);
 }
 
 INLINE void finish(int32_t *y, I sum[SETS][TARE_INT8_VECTORS], const int vectors) {
@@ -69,8 +82,8 @@ INLINE void sum_found_of(int32_t *y, const int32_t *bias, const uint8_t *x, cons
         UNROLL for (size_t s = 0; s < SETS; s += 2) {
             uint64_t two;
             memcpy(&two, group + e + s, sizeof two);
-            add(sum[s], x, w, (uint32_t)two, vectors);
-            add(sum[s + 1], x, w, two >> 32, vectors);
+            add_at(sum[s], x, w, (uint32_t)two, vectors);
+            add_at(sum[s + 1], x, w, two >> 32, vectors);
         }
     finish(y, sum, vectors);
 }
@@ -78,12 +91,13 @@ INLINE void sum_found_of(int32_t *y, const int32_t *bias, const uint8_t *x, cons
 INLINE void sum_all_of(int32_t *y, const int32_t *bias, const uint8_t *x, size_t groups,
                        const int8_t *w, const int vectors) {
     I sum[SETS][TARE_INT8_VECTORS];
-    size_t g = 0;
+    const int row = vectors * 64;
     start(sum, bias, vectors);
-    for (; g + SETS <= groups; g += SETS)
-        UNROLL for (size_t s = 0; s < SETS; s++) add(sum[s], x, w, g + s, vectors);
-    for (; g < groups; g++)
-        add(sum[0], x, w, g, vectors);
+    for (; groups >= SETS; groups -= SETS, x += SETS * TARE_INT8_GROUP, w += SETS * row)
+        UNROLL for (int s = 0; s < SETS; s++)
+            add(sum[s], x + s * TARE_INT8_GROUP, w + s * row, vectors);
+    for (; groups > 0; groups--, x += TARE_INT8_GROUP, w += row)
+        add(sum[0], x, w, vectors);
     finish(y, sum, vectors);
 }
 
