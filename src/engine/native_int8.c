@@ -245,6 +245,10 @@ static void infer_one(const struct tare_native_int8 *m, float *logits, const uin
 void tare_native_int8_infer(struct tare_native_int8 *model, float *logits, const uint8_t *images,
                             size_t n) {
     size_t n_in = model->layers[0].n_in, n_out = model->layers[model->layer_count - 1].n_out;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t *next = images + (i + 1 < n ? i + 1 : i) * n_in;
+        for (size_t at = 0; at < n_in; at += TARE_LINE_BYTES) /* many images lie far away */
+            __builtin_prefetch(next + at);
         infer_one(model, logits + i * n_out, images + i * n_in);
+    }
 }

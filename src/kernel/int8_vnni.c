@@ -73,18 +73,12 @@ INLINE void finish(int32_t *y, I sum[SETS][TARE_INT8_VECTORS], const int vectors
                                                   _mm512_add_epi32(sum[2][v], sum[3][v])));
 }
 
-/* Loads are what there is most of, so the list is read two numbers at a time. */
 INLINE void sum_found_of(int32_t *y, const int32_t *bias, const uint8_t *x, const uint32_t *group,
                          size_t count, const int8_t *w, const int vectors) {
     I sum[SETS][TARE_INT8_VECTORS];
     start(sum, bias, vectors);
     for (size_t e = 0; e < count; e += SETS)
-        UNROLL for (size_t s = 0; s < SETS; s += 2) {
-            uint64_t two;
-            memcpy(&two, group + e + s, sizeof two);
-            add_at(sum[s], x, w, (uint32_t)two, vectors);
-            add_at(sum[s + 1], x, w, two >> 32, vectors);
-        }
+        UNROLL for (size_t s = 0; s < SETS; s++) add_at(sum[s], x, w, group[e + s], vectors);
     finish(y, sum, vectors);
 }
 
