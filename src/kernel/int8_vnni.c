@@ -34,8 +34,9 @@ static size_t find_groups(uint8_t *copy, uint32_t *group, const uint8_t *x, size
         find_16(&found, copy + i, group, _mm512_loadu_si512(x + i));
     __mmask64 left = ((__mmask64)1 << (n - i)) - 1;
     find_16(&found, copy + i, group, _mm512_maskz_loadu_epi8(left, x + i));
-    _mm_storeu_si128((__m128i *)(void *)(group + found.count),
-                     _mm_set1_epi32((int32_t)((n + 3) / 4)));
+    const size_t groups = (n + 3) / 4;
+    memset(copy + groups * 4, 0, 4); /* it may lie behind the last block */
+    _mm_storeu_si128((__m128i *)(void *)(group + found.count), _mm_set1_epi32((int32_t)groups));
     return found.count;
 }
 
