@@ -41,13 +41,14 @@ static size_t find_groups(uint8_t *copy, uint32_t *group, const uint8_t *x, size
 }
 
 /* Several sets of sums, because an instruction's result is ready five cycles after it began, and
- * two begin in each. The sum of sets is taken at the end. */
-#define SETS TARE_INT8_STEP
+ * two begin in each: eight sums or more are under way, and added up at the end. */
+#define MAX_SETS 4
+#define SETS(vectors) ((vectors) > 2 ? 2 : MAX_SETS)
 
-INLINE void start(I sum[SETS][TARE_INT8_VECTORS], const int32_t *bias, const int vectors) {
+INLINE void start(I sum[MAX_SETS][TARE_INT8_VECTORS], const int32_t *bias, const int vectors) {
     UNROLL for (int v = 0; v < vectors; v++) {
         sum[0][v] = _mm512_load_si512(bias + v * TARE_INT8_LANES);
-        UNROLL for (int s = 1; s < SETS; s++) sum[s][v] = _mm512_setzero_si512();
+        UNROLL for (int s = 1; s < MAX_SETS; s++) sum[s][v] = _mm512_setzero_si512();
     }
 }
 
@@ -68,29 +69,36 @@ INLINE void add_at(I sum[TARE_INT8_VECTORS], const uint8_t *x, const int8_t *w, 
     add(sum, x + g * TARE_INT8_GROUP, row, vectors);
 }
 
-INLINE void finish(int32_t *y, I sum[SETS][TARE_INT8_VECTORS], const int vectors) {
-    UNROLL for (int v = 0; v < vectors; v++) _mm512_store_si512(
-        y + v * TARE_INT8_LANES, _mm512_add_epi32(_mm512_add_epi32(sum[0][v], sum[1][v]),
-                                                  _mm512_add_epi32(sum[2][v], sum[3][v])));
+INLINE void finish(int32_t *y, I sum[MAX_SETS][TARE_INT8_VECTORS], const int vectors) {
+    UNROLL for (int v = 0; v < vectors; v++) {
+        I all = _mm512_add_epi32(sum[0][v], sum[1][v]);
+        if (SETS(vectors) > 2)
+            all = _mm512_add_epi32(all, _mm512_add_epi32(sum[2][v], sum[3][v]));
+        _mm512_store_si512(y + v * TARE_INT8_LANES, all);
+    }
 }
 
 INLINE void sum_found_of(int32_t *y, const int32_t *bias, const uint8_t *x, const uint32_t *group,
                          size_t count, const int8_t *w, const int vectors) {
-    I sum[SETS][TARE_INT8_VECTORS];
+    I sum[MAX_SETS][TARE_INT8_VECTORS];
     start(sum, bias, vectors);
-    for (size_t e = 0; e < count; e += SETS)
-        UNROLL for (size_t s = 0; s < SETS; s++) add_at(sum[s], x, w, group[e + s], vectors);
+    for (size_t e = 0; e < count; e += TARE_INT8_STEP)
+        UNROLL for (int s = 0; s < TARE_INT8_STEP; s++)
+            add_at(sum[s % SETS(vectors)], x, w, group[e + (size_t)s], vectors);
     finish(y, sum, vectors);
 }
 
 INLINE void sum_all_of(int32_t *y, const int32_t *bias, const uint8_t *x, size_t groups,
                        const int8_t *w, const int vectors) {
-    I sum[SETS][TARE_INT8_VECTORS];
     const int row = vectors * 64;
+    I sum[MAX_SETS][TARE_INT8_VECTORS];
     start(sum, bias, vectors);
-    for (; groups >= SETS; groups -= SETS, x += SETS * TARE_INT8_GROUP, w += SETS * row)
-        UNROLL for (int s = 0; s < SETS; s++)
-            add(sum[s], x + s * TARE_INT8_GROUP, w + s * row, vectors);
+    for (; groups >= MAX_SETS; groups -= MAX_SETS) {
+        UNROLL for (int s = 0; s < MAX_SETS; s++)
+            add(sum[s % SETS(vectors)], x + s * TARE_INT8_GROUP, w + s * row, vectors);
+        x += MAX_SETS * TARE_INT8_GROUP;
+        w += MAX_SETS * row;
+    }
     for (; groups > 0; groups--, x += TARE_INT8_GROUP, w += row)
         add(sum[0], x, w, vectors);
     finish(y, sum, vectors);
