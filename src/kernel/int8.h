@@ -54,7 +54,7 @@ struct tare_int8_kernels {
                     const int8_t *w, int vectors);
 
     /* With p = y[i]·scale[i] in float32, y[i] rounded to float32 first: p rounded to 0 … 255, or p
-     * itself. n: for bytes a multiple of 16, and all on cache lines. scale is finite. */
+     * itself. n: for bytes a multiple of 16, and all on cache lines. 0 ≤ scale < ∞. */
     void (*to_bytes)(uint8_t *to, const int32_t *y, const float *scale, size_t n);
     void (*to_floats)(float *to, const int32_t *y, const float *scale, size_t n);
 };

@@ -130,12 +130,13 @@ static void sum_all(int32_t *y, const int32_t *bias, const uint8_t *x, size_t gr
     FOR_VECTORS(sum_all_of, y, bias, x, groups, w)
 }
 
-/* Limited before it is rounded, where a large one would become −2³¹. */
+/* The conversions to unsigned integers and bytes saturate: what is too large becomes 2³² − 1, then
+ * 255. Only what is negative must go before. */
 static void to_bytes(uint8_t *to, const int32_t *y, const float *scale, size_t n) {
     for (size_t i = 0; i < n; i += TARE_INT8_LANES) {
-        __m512 p = _mm512_cvtepi32_ps(_mm512_load_si512(y + i)) * _mm512_load_ps(scale + i);
-        p = _mm512_min_ps(_mm512_max_ps(p, _mm512_setzero_ps()), _mm512_set1_ps(255.0F));
-        _mm_store_si128((__m128i *)(void *)(to + i), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(p)));
+        I positive = _mm512_max_epi32(_mm512_load_si512(y + i), _mm512_setzero_si512());
+        __m512 p = _mm512_cvtepi32_ps(positive) * _mm512_load_ps(scale + i);
+        _mm_store_si128((__m128i *)(void *)(to + i), _mm512_cvtusepi32_epi8(_mm512_cvtps_epu32(p)));
     }
 }
 
