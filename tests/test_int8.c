@@ -1,7 +1,8 @@
 /* test_int8.c: int8 inference. Every instruction set's kernels against the plain ones, bit by bit,
  * at every small size and at the ends of the numbers' range; the rounding; a whole net against
- * integers computed here, and against float32 within a bound that follows from the steps of
- * quantisation; what is refused. */
+ * integers computed here, in every bit, and against real numbers within a bound that follows from
+ * the steps of quantisation; what is refused. */
+#define TARE_REAL_F32
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "engine/pass.h"
 #include "kernel/int8.h"
 #include "tare/native.h"
 #include "tare/rng.h"
@@ -242,22 +244,21 @@ static void float_layer(double *z, const struct dense *d, const double *x) {
 
 #define WIDEST 1024
 
-/* step[l]: of layer l's inputs. */
-static void find_steps(double *step, const struct dense *layers, int count,
-                       const struct problem *p) {
-    static double x[WIDEST], z[WIDEST];
-    double largest[TARE_MAX_LAYERS] = {1};
-    for (size_t e = 0; e < EXAMPLES; e++) {
-        for (size_t i = 0; i < p->net.n_in; i++)
-            x[i] = p->examples[e * p->net.n_in + i] / 255.0;
-        for (int l = 0; l + 1 < count; l++) {
-            float_layer(z, &layers[l], x);
-            for (size_t j = 0; j < layers[l].n_out; j++)
-                largest[l + 1] = fmax(largest[l + 1], x[j] = z[j]);
-        }
-    }
+/* step[l]: of layer l's inputs, from the largest float32 of the examples. */
+static void find_steps(double *step, int count, const struct problem *p) {
+    struct tare_pass_f32 pass;
+    float largest[TARE_MAX_LAYERS] = {1};
+    assert_int_equal(tare_pass_make_f32(&pass, &p->net, EXAMPLES, NULL), TARE_OK);
+    for (size_t i = 0; i < EXAMPLES * p->net.n_in; i++)
+        pass.values[0][i] = (float)p->examples[i] / 255.0F;
+    tare_forward_f32(&pass, p->params, EXAMPLES);
+    for (int l = 0, dense = 0; l < p->net.layer_count; l++)
+        if (p->net.layers[l].tensor_count == 0 && ++dense < count)
+            for (size_t i = 0; i < EXAMPLES * p->net.layers[l].n_out; i++)
+                largest[dense] = fmaxf(largest[dense], pass.values[l + 1][i]);
+    tare_pass_free_f32(&pass);
     for (int l = 0; l < count; l++)
-        step[l] = (largest[l] > 0 ? largest[l] : 1) / 255;
+        step[l] = (largest[l] > 0 ? (double)largest[l] : 1) / 255;
 }
 
 static double weight_step(const struct dense *d, size_t j) {
@@ -274,7 +275,7 @@ static void bound(double *logits, double *error, const struct problem *p, const 
     static double x[WIDEST], z[WIDEST], e[WIDEST], f[WIDEST], step[TARE_MAX_LAYERS];
     struct dense layers[TARE_MAX_LAYERS];
     int count = layers_of(layers, p);
-    find_steps(step, layers, count, p);
+    find_steps(step, count, p);
     for (size_t i = 0; i < p->net.n_in; i++)
         x[i] = image[i] / 255.0, e[i] = 0;
     for (int l = 0; l < count; l++) {
@@ -333,6 +334,48 @@ static const char *const specs[] = {
     "66 dense:130:relu dense:70:relu", "64 dense:64:relu dense:65",
 };
 #define SPECS (sizeof specs / sizeof specs[0])
+
+/* The definition in tare/native.h, an output at a time in 64 bits. */
+static void exact(float *logits, const struct problem *p, const uint8_t *image) {
+    static int64_t x[WIDEST], y[WIDEST];
+    double step[TARE_MAX_LAYERS];
+    struct dense layers[TARE_MAX_LAYERS];
+    int count = layers_of(layers, p);
+    find_steps(step, count, p);
+    for (size_t i = 0; i < p->net.n_in; i++)
+        x[i] = image[i];
+    for (int l = 0; l < count; l++) {
+        const struct dense *d = &layers[l];
+        bool last = l + 1 == count;
+        for (size_t j = 0; j < d->n_out; j++) {
+            double w_step = weight_step(d, j);
+            int64_t sum = llrint((double)d->b[j] / (step[l] * w_step));
+            for (size_t i = 0; i < d->n_in; i++)
+                sum += x[i] * llrint((double)d->w[i * d->n_out + j] / w_step);
+            float to = (float)sum * (float)(step[l] * w_step / (last ? 1 : step[l + 1]));
+            if (last)
+                logits[j] = d->relu && !(to > 0) ? 0 : to;
+            else
+                y[j] = to <= 0 ? 0 : to >= 255 ? 255 : lrintf(to);
+        }
+        memcpy(x, y, sizeof x);
+    }
+}
+
+static void test_every_bit(void **state) {
+    (void)state;
+    static float logits[IMAGES * WIDEST], right[WIDEST];
+    for (size_t s = 0; s < SPECS; s++) {
+        struct problem p;
+        make_problem(&p, specs[s], 60 + s);
+        infer(logits, &p, NULL);
+        for (size_t i = 0; i < IMAGES; i++) {
+            exact(right, &p, p.images + i * p.net.n_in);
+            assert_memory_equal(logits + i * p.net.n_out, right, p.net.n_out * sizeof *right);
+        }
+        free_problem(&p);
+    }
+}
 
 static void test_against_float(void **state) {
     (void)state;
@@ -446,9 +489,10 @@ static void test_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rounding),      cmocka_unit_test(test_kernels),
-        cmocka_unit_test(test_against_float), cmocka_unit_test(test_all_kernels_agree),
-        cmocka_unit_test(test_odd_params),    cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_rounding),          cmocka_unit_test(test_kernels),
+        cmocka_unit_test(test_every_bit),         cmocka_unit_test(test_against_float),
+        cmocka_unit_test(test_all_kernels_agree), cmocka_unit_test(test_odd_params),
+        cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

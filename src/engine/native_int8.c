@@ -60,7 +60,7 @@ static enum tare_status find_steps(double *step, const struct native_layer *laye
         for (int l = 1, at = 0; l < count; l++) {
             at += 2; /* dense and relu */
             for (size_t i = 0; i < rows * layers[l].n_in; i++)
-                if (pass.values[at][i] > largest[l] || isnan(pass.values[at][i]))
+                if (pass.values[at][i] > largest[l]) /* a NaN has an infinity before it */
                     largest[l] = pass.values[at][i];
         }
     }
