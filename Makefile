@@ -96,8 +96,11 @@ $(TYPED:%.c=$(BUILD)/obj/%.f32.o) $(TYPED:%.c=$(BUILD)/obj/%.f64.o): CFLAGS += -
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
 $(BUILD)/obj/src/kernel/avx2.o: ISA = -mavx2 -mfma -mbmi2 -mpopcnt
 $(BUILD)/obj/src/kernel/avx512.o: ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mbmi2 -mpopcnt
+$(BUILD)/obj/src/kernel/int8_avx2.o: ISA = -mavx2 -mbmi
+# Redundancy elimination splits each of its loops' sums in two registers, and copies between them.
+$(BUILD)/obj/src/kernel/int8_vnni.o: ISA = -mavx512f -mavx512bw -mavx512vnni -mpopcnt -fno-tree-pre
 else
-LIB_OBJS := $(filter-out %/avx2.o %/avx512.o,$(LIB_OBJS))
+LIB_OBJS := $(filter-out %/avx2.o %/avx512.o %/int8_avx2.o %/int8_vnni.o,$(LIB_OBJS))
 endif
 
 $(LIB): $(LIB_OBJS)

@@ -114,4 +114,37 @@ void tare_native_model_free(struct tare_native_model *model); /* NULL is fine */
 void tare_native_model_infer(struct tare_native_model *model, float *logits, const float *x,
                              size_t n);
 
+/* ---- inference in int8 --------------------------------------------------------------------------
+ *
+ *     struct tare_native_int8 *model;
+ *     struct tare_bytes examples = {train_images, NULL, 1000};
+ *     tare_native_int8_create(&model, &net, params, &examples, NULL, &err);
+ *     tare_native_int8_infer(model, logits, images, n);
+ *     tare_native_int8_free(model);
+ *
+ * Images as they are: bytes, x = byte / 255. Weights: signed bytes, symmetric, one step per output:
+ * its largest weight / 127. Biases and sums: int32, exact, and none can overflow. Activations:
+ * unsigned bytes, one step per layer: the largest one of the examples / 255; a layer that is dark
+ * in all of them has the range 0 … 1. Everything is rounded to nearest, ties to even, and
+ * saturates. Sums become activations by a multiplication in float32: the fixed-point multipliers
+ * of TFLite's kernels aren't done here, so bits aren't those of a .tflite in int8.
+ * All kernels give the same bits. One thread, and one call at a time on a model.
+ */
+struct tare_native_int8;
+
+/* Nets as above, with a relu behind every dense layer but the last: TARE_USAGE otherwise, and for
+ * kernels ("reference", "avx2", "vnni"; NULL: the fastest here) this machine hasn't. params and
+ * examples are read here only; labels aren't. TARE_DATA: no examples; a parameter that is NaN or
+ * infinite, or too large. *model is NULL after a failure. */
+enum tare_status tare_native_int8_create(struct tare_native_int8 **model,
+                                         const struct tare_net *net, const float *params,
+                                         const struct tare_bytes *examples, const char *kernels,
+                                         struct tare_err *err);
+void tare_native_int8_free(struct tare_native_int8 *model); /* NULL is fine */
+const char *tare_native_int8_kernels(const struct tare_native_int8 *model);
+
+/* logits: (n, n_out) of images: (n, n_in). A row depends on nothing but its image. */
+void tare_native_int8_infer(struct tare_native_int8 *model, float *logits, const uint8_t *images,
+                            size_t n);
+
 #endif
