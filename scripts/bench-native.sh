@@ -36,6 +36,10 @@ unset TARE_ENGINE_PATH
 # that were held out.
 recipe_batch=128 recipe_lr=0.004 recipe_epochs=2
 
+command -v jq >/dev/null || {
+    echo "bench-native: the tables are made with jq; try: scripts/packages.sh bench" >&2
+    exit 3
+}
 say() { printf 'bench-native: %s\n' "$*" >&2; }
 
 # Reads {title, columns, rows, notes}; prints it and keeps it for the JSON.
