@@ -34,7 +34,7 @@ PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 CPPFLAGS += -Iinclude -Isrc $(PKG_CFLAGS) -DTARE_LIBEXECDIR='"$(libexecdir)/tare"'
 # V=1 shows the commands.
 Q := $(if $(V),,@)
-COMPILE = $(CC) $(STD) $(WARN) $(CFLAGS) $(SAN) $(CPPFLAGS) -MMD -MP
+COMPILE = $(CC) $(STD) $(WARN) $(CFLAGS) $(ISA) $(SAN) $(CPPFLAGS) -MMD -MP
 LINK = $(CC) $(CFLAGS) $(SAN)
 LDLIBS = -Wl,--as-needed $(PKG_LIBS) -lm
 
@@ -93,8 +93,8 @@ $(TYPED:%.c=$(BUILD)/obj/%.f32.o) $(TYPED:%.c=$(BUILD)/obj/%.f64.o): CFLAGS += -
 # Each of these is called only where the processor has its instructions (src/kernel/dispatch.c). On another
 # architecture they aren't built.
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
-$(BUILD)/obj/src/kernel/avx2.o: CFLAGS += -mavx2 -mfma -mbmi2 -mpopcnt
-$(BUILD)/obj/src/kernel/avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512dq -mavx512vl -mbmi2 -mpopcnt
+$(BUILD)/obj/src/kernel/avx2.o: ISA = -mavx2 -mfma -mbmi2 -mpopcnt
+$(BUILD)/obj/src/kernel/avx512.o: ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mbmi2 -mpopcnt
 else
 LIB_OBJS := $(filter-out %/avx2.o %/avx512.o,$(LIB_OBJS))
 endif

@@ -33,15 +33,11 @@ struct native_layer {
     float *y, *dy;        /* (panels, batch, width) */
 };
 
-/* A batch's inputs: lists of what isn't zero, or all of it. */
-struct native_inputs {
-    struct tare_lists lists;
-    float *x; /* (panels, batch, x_width) */
-};
-
 struct native_scratch {     /* a thread's own */
     const uint8_t **images; /* (batch): of the step that is prepared */
     float *transposed;      /* of the widest layer: (n_out, TARE_MAX_PANEL) */
+    struct tare_lists
+        lists[2]; /* sparse: of this step's inputs and of those before or after, in turn */
 };
 
 struct tare_native {
@@ -57,9 +53,9 @@ struct tare_native {
     uint8_t *seen; /* (panels of the first layer, groups) */
     int layer_count;
     struct native_layer layers[TARE_MAX_LAYERS];
-    struct native_inputs inputs[2]; /* of this step and of the one before or after it, in turn */
-    int32_t *labels;                /* (padded) */
-    float *sample_losses;           /* (padded) */
+    float *x[2];          /* dense: (panels, batch, x_width), as the lists */
+    int32_t *labels;      /* (padded) */
+    float *sample_losses; /* (padded) */
     struct tare_team *team;
     struct native_scratch *scratch; /* (threads) */
     struct tare_phases *phases;     /* (threads), or NULL */

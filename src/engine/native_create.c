@@ -31,23 +31,23 @@ static bool make_layers(struct tare_native *n) {
     return true;
 }
 
+static bool make_lists(struct tare_native *n, struct tare_lists *lists) {
+    size_t entries = n->groups * n->padded;
+    lists->batch = n->padded;
+    return (lists->count = native_allocate(&n->memory, n->groups, sizeof *lists->count)) &&
+           (lists->row = native_allocate(&n->memory, entries, sizeof *lists->row)) &&
+           (lists->value = native_allocate(&n->memory, entries * TARE_GROUP, sizeof *lists->value));
+}
+
 static bool make_inputs(struct tare_native *n) {
     const struct native_layer *first = &n->layers[0];
     for (int i = 0; i < 2; i++) {
-        struct native_inputs *in = &n->inputs[i];
-        struct tare_lists *lists = &in->lists;
-        size_t entries = n->groups * n->padded;
-        if (!n->sparse) {
-            if (!(in->x = native_allocate(&n->memory, first->rows * n->padded, sizeof(float))))
-                return false;
-            continue;
-        }
-        lists->batch = n->padded;
-        if (!(lists->count = native_allocate(&n->memory, n->groups, sizeof *lists->count)) ||
-            !(lists->row = native_allocate(&n->memory, entries, sizeof *lists->row)) ||
-            !(lists->value =
-                  native_allocate(&n->memory, entries * TARE_GROUP, sizeof *lists->value)))
+        if (!n->sparse &&
+            !(n->x[i] = native_allocate(&n->memory, first->rows * n->padded, sizeof(float))))
             return false;
+        for (int t = 0; n->sparse && t < tare_team_size(n->team); t++)
+            if (!make_lists(n, &n->scratch[t].lists[i]))
+                return false;
     }
     return (n->seen = native_allocate(&n->memory, first->panels * n->groups, 1)) != NULL;
 }
@@ -126,7 +126,7 @@ enum tare_status tare_native_create(struct tare_native **native,
     n->density = measure_density(&n->examples, n->net.n_in);
     n->sparse = n->density < NATIVE_SPARSE_BELOW;
     status = tare_team_make(&n->team, setup->threads, err);
-    if (status == TARE_OK && !(make_layers(n) && make_inputs(n) && make_scratch(n)))
+    if (status == TARE_OK && !(make_layers(n) && make_scratch(n) && make_inputs(n)))
         status = tare_fail(err, TARE_MEMORY, "native", "use a smaller batch or net",
                            "no memory for %zu parameters at batch %zu", n->net.param_count,
                            setup->batch);

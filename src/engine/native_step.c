@@ -18,6 +18,8 @@
 #include "engine/native.h"
 #include "tare/clock.h"
 
+#define NOTHING (-1) /* in place of one of the two places for inputs */
+
 struct run {
     struct tare_native *native;
     float *losses;
@@ -91,22 +93,20 @@ static void point_at_images(const struct part *p, const int32_t *rows) {
         n->scratch[p->index].images[b] = n->examples.images + (size_t)rows[b] * n->net.n_in;
 }
 
-/* This thread's part of the batch's inputs. */
-static void gather(const struct part *p, struct native_inputs *in, const int32_t *rows) {
+/* The batch's inputs, into one of the two places for them. Lists are each thread's own: to make
+ * them twice takes less time than to fetch half of them from another core. */
+static void gather(const struct part *p, int place, const int32_t *rows) {
     const struct tare_native *n = p->n;
-    const uint8_t *const *images = n->scratch[p->index].images;
+    const struct native_scratch *mine = &n->scratch[p->index];
     size_t first, end;
     point_at_images(p, rows);
     if (n->sparse) {
-        /* Whole cache lines of every image. */
-        size_t line = TARE_LINE_BYTES / TARE_GROUP;
-        share(p, &first, &end, (n->groups + line - 1) / line);
-        end = end * line < n->groups ? end * line : n->groups;
-        p->k->gather_lists(&in->lists, images, n->batch, n->net.n_in, first * line, end);
+        struct tare_lists lists = mine->lists[place];
+        p->k->gather_lists(&lists, mine->images, n->batch, n->net.n_in, 0, n->groups);
     } else {
         share(p, &first, &end, n->padded);
-        p->k->gather_dense(in->x, images, n->batch, n->net.n_in, n->padded, n->layers[0].x_width,
-                           first, end);
+        p->k->gather_dense(n->x[place], mine->images, n->batch, n->net.n_in, n->padded,
+                           n->layers[0].x_width, first, end);
     }
 }
 
@@ -165,76 +165,74 @@ static void forward_panel(const struct part *p, const struct native_layer *layer
 /* ---- the first layer, there and back -----------------------------------------------------------
  */
 
-/* soon: this thread's part of the images of the batch after the next. */
-static void turn_sparse(const struct part *p, size_t panel, const struct native_inputs *back,
-                        const struct native_inputs *next, size_t soon_first, size_t soon_end) {
+/* soon_count: of this thread's images, which are the next batch's, to be fetched meanwhile. */
+static void turn_sparse(const struct part *p, size_t panel, int back, int next, size_t soon_count) {
     const struct tare_native *n = p->n;
+    const struct native_scratch *mine = &n->scratch[p->index];
     const struct native_layer *layer = &n->layers[0];
     struct tare_sparse_pass pass = {
         .groups = n->groups,
         .vectors = layer->vectors,
         .w = state_at(&layer->w, panel * layer->rows * layer->width),
         .seen = n->seen + panel * n->groups,
-        .back = back ? &back->lists : NULL,
+        .back = back != NOTHING ? &mine->lists[back] : NULL,
         .dy = panel_of(n, layer->dy, layer, panel),
         .update = &p->update,
-        .next = next ? &next->lists : NULL,
+        .next = next != NOTHING ? &mine->lists[next] : NULL,
         .y = panel_of(n, layer->y, layer, panel),
-        .soon = n->scratch[p->index].images + soon_first,
-        .soon_count = soon_end - soon_first,
+        .soon = mine->images,
+        .soon_count = soon_count,
         .soon_bytes = n->net.n_in,
     };
-    if (next)
+    if (pass.next)
         p->k->spread_bias(pass.y, layer->b.p + panel * layer->width, n->padded, layer->vectors);
     p->k->sparse_pass(&pass);
-    if (next && layer->relu)
+    if (pass.next && layer->relu)
         p->k->relu(pass.y, n->padded * layer->width);
 }
 
-static void turn_dense(const struct part *p, size_t panel, const struct native_inputs *back,
-                       const struct native_inputs *next) {
+static void turn_dense(const struct part *p, size_t panel, int back, int next) {
     const struct tare_native *n = p->n;
     const struct native_layer *layer = &n->layers[0];
-    for (size_t row = 0; back && row < layer->rows; row += layer->x_width) {
+    for (size_t row = 0; back != NOTHING && row < layer->rows; row += layer->x_width) {
         struct tare_state w = state_at(&layer->w, (panel * layer->rows + row) * layer->width);
-        p->k->weight_update(&w, back->x + row * n->padded, panel_of(n, layer->dy, layer, panel),
+        p->k->weight_update(&w, n->x[back] + row * n->padded, panel_of(n, layer->dy, layer, panel),
                             n->padded, layer->x_width, layer->vectors, &p->update, 0,
                             layer->x_width);
     }
-    if (next)
-        forward_panel(p, layer, next->x, panel, 0, n->padded);
+    if (next != NOTHING)
+        forward_panel(p, layer, n->x[next], panel, 0, n->padded);
 }
 
-/* back: the inputs of the batch that was, next: of the batch that comes, soon: the indices of the
- * one after it; each may be NULL. */
-static void turn(const struct part *p, const struct native_inputs *back,
-                 const struct native_inputs *next, const int32_t *soon) {
+/* back: where the inputs of the batch that was are, next: of the batch that comes; soon: the
+ * indices of the one after it, or NULL. */
+static void turn(const struct part *p, int back, int next, const int32_t *soon) {
     const struct tare_native *n = p->n;
     const struct native_layer *layer = &n->layers[0];
-    size_t first, end, soon_first = 0, soon_end = 0;
+    size_t first, end, soon_count = 0;
     if (soon && n->sparse) {
         point_at_images(p, soon);
-        share(p, &soon_first, &soon_end, n->batch);
+        soon_count = n->batch;
     }
     lap(p, TARE_PHASE_PREPARE);
     share(p, &first, &end, layer->panels);
     for (size_t panel = first; panel < end; panel++) {
-        if (back && n->layer_count > 1)
+        if (back != NOTHING && n->layer_count > 1)
             back_through(p, &n->layers[1], panel);
         lap(p, TARE_PHASE_BEHIND);
-        if (back) {
+        if (back != NOTHING) {
             struct tare_state b = state_at(&layer->b, panel * layer->width);
             p->k->bias_update(&b, panel_of(n, layer->dy, layer, panel), n->padded, layer->vectors,
                               &p->update);
         }
         if (n->sparse)
-            turn_sparse(p, panel, back, next, soon_first, soon_end);
+            turn_sparse(p, panel, back, next, soon_count);
         else
             turn_dense(p, panel, back, next);
-        soon_end = soon_first;
+        soon_count = 0; /* once is enough */
         lap(p, TARE_PHASE_FIRST);
     }
-    if (back && n->layer_count > 1)
+    if (back != NOTHING && n->layer_count > 1)
         update_biases(p, &n->layers[1]);
     lap(p, TARE_PHASE_BEHIND);
 }
@@ -296,17 +294,17 @@ static void run_steps(const struct run *run, int index) {
         .n = n, .k = n->kernels, .index = index, .threads = tare_team_size(n->team), .laps = &laps};
     if (laps.phases)
         laps.last_ns = tare_now_ns();
-    gather(&p, &n->inputs[0], run->order);
+    gather(&p, 0, run->order);
     lap(&p, TARE_PHASE_PREPARE);
     barrier(&p);
     for (size_t s = 0; s <= run->steps; s++) {
         const int32_t *rows = run->order + s * n->batch;
         bool more = s < run->steps, still_more = s + 1 < run->steps;
-        struct native_inputs *next = &n->inputs[s % 2], *other = &n->inputs[(s + 1) % 2];
+        int next = (int)(s % 2), other = 1 - next;
         if (s > 0 && index == 0)
             run->losses[s - 1] = mean_loss(n);
-        turn(&p, s > 0 ? other : NULL, more ? next : NULL,
-             s + 2 < run->steps ? rows + 2 * n->batch : NULL);
+        turn(&p, s > 0 ? other : NOTHING, more ? next : NOTHING,
+             still_more ? rows + n->batch : NULL);
         if (!more)
             return;
         barrier(&p);

@@ -10,11 +10,10 @@ void native_update_at(struct tare_update *update, const struct tare_optimizer *o
         (struct tare_update){.kind = o->kind, .lr = (float)o->lr, .momentum = (float)o->momentum};
     if (o->kind != TARE_OPTIMIZER_ADAM)
         return;
-    double bias1 = 1 - pow(o->beta1, (double)t), root2 = sqrt(1 - pow(o->beta2, (double)t));
+    double t_real = (double)t, bias1 = 1 - pow(o->beta1, t_real);
+    double root = sqrt((1 - pow(o->beta2, t_real)) / (1 - o->beta2));
     update->beta1 = (float)o->beta1;
-    update->rest1 = (float)(1 - o->beta1);
     update->beta2 = (float)o->beta2;
-    update->rest2 = (float)(1 - o->beta2);
-    update->rate = (float)(o->lr * root2 / bias1);
-    update->epsilon = (float)(o->epsilon * root2);
+    update->rate = (float)(o->lr * (1 - o->beta1) / bias1 * root);
+    update->epsilon = (float)(o->epsilon * root);
 }

@@ -26,13 +26,19 @@
 #define TARE_MAX_PANEL 32  /* floats of the widest panel */
 #define TARE_LINE_BYTES 64 /* alignment of everything here */
 
-/* An optimiser's constants at one step; see tare_update_at. */
+/* An optimiser's constants at one step; native_update_at makes them.
+ *
+ *     sgd        p −= lr·g
+ *     momentum   v = momentum·v + g;  p −= lr·v
+ *     adam       m = β₁·m + g;  v = β₂·v + g²;  p −= rate·m / (√v + epsilon)
+ *
+ * Adam's moments lack their factors 1 − β₁ and 1 − β₂, which are in rate and epsilon with the bias
+ * corrections: with m' = (1 − β₁)·m and v' = (1 − β₂)·v, Algorithm 1's
+ * lr·(m'/(1 − β₁ᵗ)) / (√(v'/(1 − β₂ᵗ)) + ε) is rate·m / (√v + epsilon) with
+ *     epsilon = ε·√((1 − β₂ᵗ)/(1 − β₂)),  rate = lr·(1 − β₁)/(1 − β₁ᵗ)·√((1 − β₂ᵗ)/(1 − β₂)). */
 struct tare_update {
     enum tare_optimizer_kind kind;
-    float lr, momentum;
-    /* Kingma & Ba 2015, end of section 2: with a = lr·√(1 − β₂ᵗ)/(1 − β₁ᵗ) and ê = ε·√(1 − β₂ᵗ),
-     * Algorithm 1's p −= lr·m̂/(√v̂ + ε) is p −= a·m/(√v + ê). */
-    float beta1, rest1, beta2, rest2, rate, epsilon;
+    float lr, momentum, beta1, beta2, rate, epsilon;
 };
 
 /* Parameters with an optimiser's memory: three blocks of the same layout. */
@@ -111,6 +117,11 @@ struct tare_kernels {
     /* y = max(y, 0), NaN stays; and dy = 0 where y ≤ 0. n: multiple of 16 */
     void (*relu)(float *y, size_t n);
     void (*relu_back)(float *dy, const float *y, size_t n);
+
+    /* y = eˣ for x ≤ 0, and the natural logarithm of x ≥ 1, with the errors that panel.inc.h
+     * states; n: multiple of 16 */
+    void (*exp)(float *y, const float *x, size_t n);
+    void (*log)(float *y, const float *x, size_t n);
 
     /* Softmax and loss of samples first … end−1. z: (panels, batch, width) logits; dz: the gradient
      * of the mean loss by them: (softmax − (k == label)) / count; 0 in rows from count on and in

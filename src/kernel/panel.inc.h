@@ -29,13 +29,12 @@
 
 /* A tare_update in registers. */
 struct NAMED(constants) {
-    V lr, momentum, beta1, rest1, beta2, rest2, rate, epsilon;
+    V lr, momentum, beta1, beta2, rate, epsilon;
 };
 
 INLINE struct NAMED(constants) constants_of(const struct tare_update *u) {
     return (struct NAMED(constants)){v_one(u->lr),    v_one(u->momentum), v_one(u->beta1),
-                                     v_one(u->rest1), v_one(u->beta2),    v_one(u->rest2),
-                                     v_one(u->rate),  v_one(u->epsilon)};
+                                     v_one(u->beta2), v_one(u->rate),     v_one(u->epsilon)};
 }
 
 /* One vector of parameters at w.p + at; returns what they have become. */
@@ -43,8 +42,8 @@ INLINE V update_one(const struct tare_state w, size_t at, V g, const struct NAME
                     const enum tare_optimizer_kind kind) {
     V p = v_load(w.p + at);
     if (kind == TARE_OPTIMIZER_ADAM) {
-        V m = v_fma(c.beta1, v_load(w.m + at), c.rest1 * g);
-        V v = v_fma(c.beta2, v_load(w.v + at), c.rest2 * g * g);
+        V m = v_fma(c.beta1, v_load(w.m + at), g);
+        V v = v_fma(g, g, c.beta2 * v_load(w.v + at));
         v_store(w.m + at, m);
         v_store(w.v + at, v);
         p = v_fnma(c.rate, v_step(m, v, c.epsilon), p);
@@ -97,10 +96,14 @@ static void NAMED(gather_lists)(struct tare_lists *lists, const uint8_t *const *
             }
         }
         for (size_t g = block; g < block + groups; g++) {
+            /* 16 entries at a time, so that the end of the loop is foreseen: what lies behind the
+             * last is nobody's. */
             float *value = lists->value + g * room * TARE_GROUP;
-            size_t left = (lists->count[g] * TARE_GROUP + LANES - 1) / LANES;
-            while (left-- > 0)
-                v_store(value + left * LANES, v_bytes((const uint8_t *)value + left * LANES));
+            for (size_t left = (lists->count[g] + 15) / 16 * 16 * TARE_GROUP; left > 0;)
+                UNROLL for (int i = 0; i < 16 * TARE_GROUP; i += LANES) {
+                    left -= LANES;
+                    v_store(value + left, v_bytes((const uint8_t *)value + left));
+                }
         }
     }
 }
@@ -223,11 +226,19 @@ INLINE void group_forward(float *y, const struct tare_lists *lists, size_t g, V 
     }
 }
 
-/* Asks for a few of the lines that will be read soon; *at counts lines. */
-INLINE void prefetch_soon(const struct tare_sparse_pass *s, size_t *at, size_t share) {
-    size_t lines = (s->soon_bytes + TARE_LINE_BYTES - 1) / TARE_LINE_BYTES;
-    for (size_t end = *at + share; *at < end && *at < lines * s->soon_count; ++*at)
-        __builtin_prefetch(s->soon[*at / lines] + *at % lines * TARE_LINE_BYTES, 0, 2);
+/* Where the images that will be read soon are asked for: a few lines a group. */
+struct NAMED(ahead) {
+    const uint8_t *const *image, *const *end;
+    size_t at, bytes;
+};
+
+INLINE void ask_ahead(struct NAMED(ahead) * a, size_t lines) {
+    for (; lines > 0 && a->image < a->end; lines--) {
+        __builtin_prefetch(*a->image + a->at, 0, 2);
+        a->at += TARE_LINE_BYTES;
+        if (a->at >= a->bytes)
+            a->at = 0, a->image++;
+    }
 }
 
 INLINE void sparse_pass_n(const struct tare_sparse_pass *s, const int N,
@@ -237,14 +248,14 @@ INLINE void sparse_pass_n(const struct tare_sparse_pass *s, const int N,
     const float *dy = s->dy;
     float *y = s->y;
     const struct NAMED(constants) c = constants_of(s->update);
-    size_t width = (size_t)(N * LANES), groups = s->groups, line = 0;
-    size_t share = ((s->soon_bytes / TARE_LINE_BYTES + 1) * s->soon_count + groups - 1) / groups;
+    struct NAMED(ahead) ahead = {s->soon, s->soon + s->soon_count, 0, s->soon_bytes};
+    size_t width = (size_t)(N * LANES), groups = s->groups;
+    size_t lines = (s->soon_bytes / TARE_LINE_BYTES + 1) * s->soon_count / groups + 1;
     for (size_t g = 0; g < groups; g++) {
         size_t at = g * TARE_GROUP * width;
         V row[TARE_GROUP][2];
         bool lit = next && next->count[g] > 0;
-        if (share > 0)
-            prefetch_soon(s, &line, share);
+        ask_ahead(&ahead, lines);
         if (back && (s->seen[g] || back->count[g] > 0)) {
             s->seen[g] = 1;
             group_gradient(row, back, g, dy, N);
@@ -439,6 +450,16 @@ INLINE V v_log(V x) {
     return v_fma(e, v_one(0x1.62e4p-1F), v_fma(e, v_one(0x1.7f7d1cp-20F), log_m));
 }
 
+static void NAMED(exp)(float *y, const float *x, size_t n) {
+    for (size_t i = 0; i < n; i += LANES)
+        v_store(y + i, v_exp(v_load(x + i)));
+}
+
+static void NAMED(log)(float *y, const float *x, size_t n) {
+    for (size_t i = 0; i < n; i += LANES)
+        v_store(y + i, v_log(v_load(x + i)));
+}
+
 /* Where row b of the logits has its columns from c on, up to the end of a panel. */
 INLINE size_t logits_at(size_t b, size_t c, size_t batch, size_t width) {
     return (c / width * batch + b) * width + c % width;
@@ -454,9 +475,10 @@ INLINE float softmax_row(float *shifted, float *dz, const float *z, size_t b, si
     }
     float max = v_lanes_max(top);
     *shifted = z[logits_at(b, label, batch, width)] - max;
-    for (size_t c = 0; c < n_out; c += LANES) {
-        size_t at = logits_at(b, c, batch, width);
-        V e = v_keep(v_exp(v_load(z + at) - v_one(max)), n_out - c, v_zero());
+    size_t columns = (n_out + width - 1) / width * width;
+    for (size_t c = 0; c < columns; c += LANES) {
+        size_t at = logits_at(b, c, batch, width), real = c < n_out ? n_out - c : 0;
+        V e = v_keep(v_exp(v_load(z + at) - v_one(max)), real, v_zero());
         v_store(dz + at, e);
         total = total + e;
     }
@@ -464,7 +486,7 @@ INLINE float softmax_row(float *shifted, float *dz, const float *z, size_t b, si
     V factor = v_one(scale / sum);
     for (size_t c = 0; c < n_out; c += LANES) {
         size_t at = logits_at(b, c, batch, width);
-        v_store(dz + at, v_load(dz + at) * factor);
+        v_store(dz + at, v_keep(v_load(dz + at) * factor, n_out - c, v_zero()));
     }
     dz[logits_at(b, label, batch, width)] -= scale;
     return sum;

@@ -5,7 +5,7 @@
 
 #include "kernel/kernel.h"
 
-#define LANES 16
+#define LANES 8
 #define NAMED(name) name##_reference
 
 static void update_one(const struct tare_state *w, size_t i, float g, const struct tare_update *u) {
@@ -18,8 +18,8 @@ static void update_one(const struct tare_state *w, size_t i, float g, const stru
         w->p[i] -= u->lr * w->v[i];
         return;
     case TARE_OPTIMIZER_ADAM:
-        w->m[i] = u->beta1 * w->m[i] + u->rest1 * g;
-        w->v[i] = u->beta2 * w->v[i] + u->rest2 * (g * g);
+        w->m[i] = u->beta1 * w->m[i] + g;
+        w->v[i] = u->beta2 * w->v[i] + g * g;
         w->p[i] -= u->rate * w->m[i] / (sqrtf(w->v[i]) + u->epsilon);
         return;
     }
@@ -172,6 +172,16 @@ static void NAMED(relu)(float *y, size_t n) {
 static void NAMED(relu_back)(float *dy, const float *y, size_t n) {
     for (size_t i = 0; i < n; i++)
         dy[i] = y[i] > 0 ? dy[i] : 0;
+}
+
+static void NAMED(exp)(float *y, const float *x, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        y[i] = expf(x[i]);
+}
+
+static void NAMED(log)(float *y, const float *x, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        y[i] = logf(x[i]);
 }
 
 static void NAMED(softmax_loss)(float *loss, float *dz, const float *z, const int32_t *labels,

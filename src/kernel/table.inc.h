@@ -15,5 +15,7 @@ const struct tare_kernels KERNELS = {
     .spread_bias = NAMED(spread_bias),
     .relu = NAMED(relu),
     .relu_back = NAMED(relu_back),
+    .exp = NAMED(exp),
+    .log = NAMED(log),
     .softmax_loss = NAMED(softmax_loss),
 };
