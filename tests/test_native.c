@@ -64,8 +64,8 @@ static void free_problem(struct problem *p) {
 static struct tare_native *start(const struct problem *p, int threads, const char *kernels) {
     struct tare_native *native;
     struct tare_err err;
-    struct tare_native_setup setup = {&p->net, p->optimizer, p->batch,
-                                      threads, kernels,      {p->bytes, p->labels, p->n}};
+    struct tare_native_setup setup = {
+        &p->net, p->optimizer, p->batch, threads, kernels, {p->bytes, p->labels, p->n}, NULL};
     if (tare_native_create(&native, &setup, &err) != TARE_OK)
         fail_msg("%s", err.what);
     tare_native_set_params(native, p->params);
