@@ -5,12 +5,13 @@
 #   packages.sh --check [GROUP…]   only says what is missing; exit 1 when something is
 #
 # build: make tare, the null and the native engine.  run: the Python environments, the stand-in data.
-# test: everything `make test` needs.  a|b: a is installed, unless b already is (they exclude each other).
+# test: everything `make test` needs.  bench: make bench-native.  a|b: a is installed, unless b already is (they exclude each other).
 set -eu
 
 build="build-essential pkg-config libjansson-dev zlib1g-dev libdeflate-dev libpng-dev nettle-dev libcurl4-gnutls-dev|libcurl4-openssl-dev"
 run="python3 python3-venv dataset-fashion-mnist ca-certificates"
 test="libcmocka-dev libmicrohttpd-dev libzip-dev clang libclang-rt-14-dev clang-format git jq locales procps"
+bench="jq valgrind"
 
 check=no
 if [ "${1:-}" = --check ]; then
@@ -23,7 +24,8 @@ for group in "$@"; do
         build) ;;
         run) wanted="$wanted $run" ;;
         test) wanted="$wanted $test" ;;
-        *) echo "packages.sh: no group '$group' (build, run, test)" >&2; exit 2 ;;
+        bench) wanted="$wanted $bench" ;;
+        *) echo "packages.sh: no group '$group' (build, run, test, bench)" >&2; exit 2 ;;
     esac
 done
 

@@ -2,7 +2,7 @@
  * mathematics as the plain reference in tare/train.h, against which it is tested.
  *
  *     struct tare_native *native;
- *     struct tare_native_setup setup = {&net, adam, 32, 2, NULL, {bytes, labels, n}};
+ *     struct tare_native_setup setup = {&net, adam, 32, 2, NULL, {bytes, labels, n}, NULL};
  *     tare_native_create(&native, &setup, &err);
  *     tare_native_set_params(native, params);
  *     tare_native_run(native, losses, order, steps, &err);         // order: (steps, 32)
