@@ -170,7 +170,8 @@ static enum tare_status run_sweep(const struct options *o, int argc, char **argv
     if (status == TARE_OK)
         status = make_plan(&plan, o, argc, argv, err);
     if (status == TARE_OK)
-        status = cli_load_data(&set, o->data, o->no_download, o->data == NULL, err);
+        status =
+            cli_load_data(&set, o->data, TARE_CACHE_READ, o->no_download, o->data == NULL, err);
     if (status == TARE_OK) {
         sweep.plan = &plan;
         sweep.dataset = &set;
