@@ -97,8 +97,7 @@ ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
 $(BUILD)/obj/src/kernel/avx2.o: ISA = -mavx2 -mfma -mbmi2 -mpopcnt
 $(BUILD)/obj/src/kernel/avx512.o: ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mbmi2 -mpopcnt
 $(BUILD)/obj/src/kernel/int8_avx2.o: ISA = -mavx2 -mbmi
-# Redundancy elimination splits each of its loops' sums in two registers, and copies between them.
-$(BUILD)/obj/src/kernel/int8_vnni.o: ISA = -mavx512f -mavx512bw -mavx512vnni -mpopcnt -fno-tree-pre
+$(BUILD)/obj/src/kernel/int8_vnni.o: ISA = -mavx512f -mavx512bw -mavx512vnni -mpopcnt
 else
 LIB_OBJS := $(filter-out %/avx2.o %/avx512.o %/int8_avx2.o %/int8_vnni.o,$(LIB_OBJS))
 endif

@@ -258,26 +258,27 @@ int main(int argc, char **argv) {
     const size_t count = sizeof rows / sizeof rows[0];
     char net[TARE_MAX_SPEC];
     size_t groups;
-    double rest_ghz = 0, busy_ghz = 0;
+    static double rest_ghz[REPEATS], busy_ghz[REPEATS];
     if (argc != 3) {
         fprintf(stderr, "usage: %s FOLDER_OF_PREPARED_DATA WEIGHTS.safetensors\n", argv[0]);
         return 2;
     }
     set_up(&b, argv[1], argv[2]);
     for (size_t i = 0; i < REPEATS; i++)
-        rest_ghz = clock_ghz() > rest_ghz ? clock_ghz() : rest_ghz;
+        rest_ghz[i] = clock_ghz();
     for (size_t r = 0; r < count; r++)
         rows[r].p50 = rows[r].near = rows[r].far = rows[r].many = rows[r].all_lit = 1e18;
     for (int i = 0; i < REPEATS; i++)
         for (size_t r = 0; r < count; r++) {
             one_round(&b, &rows[r]);
-            double ghz = clock_ghz();
-            busy_ghz = r == 1 && ghz > busy_ghz ? ghz : busy_ghz;
+            if (r == 1)
+                busy_ghz[i] = clock_ghz();
         }
     tare_net_text(net, &b.net);
     printf("%s, int8 kernels %s, one thread; best of %d rounds\n", net,
            tare_native_int8_kernels(b.int8), REPEATS);
-    printf("processor at %.2f GHz before, %.2f right after int8's vectors\n", rest_ghz, busy_ghz);
+    printf("processor at %.2f GHz before, %.2f right after int8's vectors (medians)\n",
+           tare_quantile(rest_ghz, REPEATS, 0.5), tare_quantile(busy_ghz, REPEATS, 0.5));
     double lit = density(&b, &groups);
     printf("of %zu groups of four pixels, %.1f are lit (%.1f %%) in %zu images\n\n", groups, lit,
            100 * lit / (double)groups, b.n);

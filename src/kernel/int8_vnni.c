@@ -45,10 +45,14 @@ static size_t find_groups(uint8_t *copy, uint32_t *group, const uint8_t *x, size
 #define MAX_SETS 4
 #define SETS(vectors) ((vectors) > 2 ? 2 : MAX_SETS)
 
+/* The compiler mustn't know that it is zero: it would make a loop's first turn another one than the
+ * rest, and copy all sums between two sets of registers in each. */
 INLINE void start(I sum[MAX_SETS][TARE_INT8_VECTORS], const int32_t *bias, const int vectors) {
+    I zero = _mm512_setzero_si512();
+    __asm__("" : "+v"(zero));
     UNROLL for (int v = 0; v < vectors; v++) {
         sum[0][v] = _mm512_load_si512(bias + v * TARE_INT8_LANES);
-        UNROLL for (int s = 1; s < MAX_SETS; s++) sum[s][v] = _mm512_setzero_si512();
+        UNROLL for (int s = 1; s < MAX_SETS; s++) sum[s][v] = zero;
     }
 }
 
