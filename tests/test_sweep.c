@@ -128,7 +128,7 @@ static size_t count_gaps(const struct tare_sweep_engine *engine, enum tare_sweep
     return count;
 }
 
-static char whole[24]; /* the folder of a sweep in which nothing is missing */
+static char whole[32]; /* the folder of a sweep in which nothing is missing */
 
 static void every_point_is_measured_by_every_engine(void **state) {
     (void)state;

@@ -104,7 +104,8 @@ static void count_failure(struct tare_sweeping *w, size_t engine, size_t point,
         return;
     }
     w->sweep->failed_jobs++;
-    e->failures += result->run < 0 && o->state != TARE_STATE_VOID ? TARE_SWEEP_MOST_FAILURES : 1;
+    if (o->state != TARE_STATE_VOID) /* which says more of the machine than of the engine */
+        e->failures += result->run < 0 ? TARE_SWEEP_MOST_FAILURES : 1;
 }
 
 /* Runs one engine at the current point; once more where a busy machine made it void. */
@@ -134,6 +135,7 @@ enum tare_status tare_sweeping_run(struct tare_sweeping *w, size_t engine, size_
         tare_job_finish(&result);
         if (status != TARE_OK || !is_void || again == VOID_TRIES)
             return status;
+        w->state.done -= is_probe ? 0 : 1; /* it is counted when it is done */
     }
 }
 
