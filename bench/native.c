@@ -32,7 +32,7 @@ struct bench {
     double ms; /* of a round of a cell, about */
     size_t fixed_steps;
     float *params, *losses;
-    int32_t *order; /* room for MAX_STEPS steps' worth of one batch size at a time */
+    int32_t *order; /* (MAX_STEPS, the largest batch): of the round that is run */
 };
 
 struct cell {
@@ -51,7 +51,7 @@ struct cell {
 /* ---- cells -------------------------------------------------------------------------------------
  */
 
-static void parse_cell(struct cell *cell, struct bench *b, const char *text) {
+static void parse_cell(struct cell *cell, const struct bench *b, const char *text) {
     char data[16], phases[16] = "";
     int fields = sscanf(text, "%15[^,],%zu,%15[^,],%d,%15s", data, &cell->batch, cell->kernels,
                         &cell->threads, phases);
@@ -116,7 +116,7 @@ static void draw_order(int32_t *order, size_t count, size_t n) {
 }
 
 /* How many steps a round takes: from as many as last a tenth of it. */
-static void choose_steps(struct cell *cell, struct bench *b) {
+static void choose_steps(struct cell *cell, const struct bench *b) {
     cell->steps = b->fixed_steps;
     if (cell->steps > 0)
         return;
@@ -132,7 +132,7 @@ static void choose_steps(struct cell *cell, struct bench *b) {
     }
 }
 
-static void run_round(struct cell *cell, struct bench *b, int round) {
+static void run_round(struct cell *cell, const struct bench *b, int round) {
     draw_order(b->order, cell->steps * cell->batch, cell->images->bytes.n);
     int64_t took_ns = run(cell, b, cell->steps);
     cell->wall_ns += took_ns;
@@ -238,7 +238,7 @@ int main(int argc, char **argv) {
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
             if (tare_native_has_kernels(names[i]))
                 printf("%s\n", names[i]);
-    } else if (strcmp(what, "machine") == 0 && argc == 3) {
+    } else if (strcmp(what, "machine") == 0 && argc == 3 && atoi(argv[2]) >= 1) {
         if (bench_machine(atoi(argv[2]), &err) != TARE_OK)
             bench_stop_with(&err);
     } else if (strcmp(what, "random") == 0 && argc == 5)

@@ -17,7 +17,7 @@
 # RUNS (6) interleaved runs, EPOCHS (2) of each, SEEDS (30) of exec. Goals are printed, reached or
 # missed; the exit code is about what couldn't be measured at all. Everything printed is in
 # BUILD/bench-native.json too.
-set -eu
+set -eu -o pipefail
 cd "$(dirname "$0")/.."
 build=$1
 shift
@@ -262,7 +262,7 @@ part_instructions() {
     fi
     say "instructions, under valgrind"
     # Valgrind 3.19 knows no AVX-512.
-    for kernels in plain $("$bench" kernels | grep avx2); do
+    for kernels in plain $("$bench" kernels | grep avx2 || :); do
         echo "{\"kernels\":\"$kernels\",\"few\":$(instructions "$kernels" $few),\"many\":$(instructions "$kernels" $many)}"
     done |
         query 'map(. + {each: ((.many - .few) / $images)})
@@ -332,9 +332,11 @@ part_infer() {
     local run name precision file
     say "inference"
     "$build/tare" train --epochs 1 -o "$scratch/digits.safetensors" >/dev/null 2>"$scratch/log"
-    "$build/tare" export "$scratch/digits.safetensors" -o "$scratch/digits.onnx" >/dev/null
-    "$build/tare" export "$scratch/digits.safetensors" -o "$scratch/digits.tflite" >/dev/null
-    for run in $(seq "$runs"); do
+    for file in digits.onnx digits.tflite; do
+        "$build/tare" export "$scratch/digits.safetensors" -o "$scratch/$file" >/dev/null 2>"$scratch/log" ||
+            say "$file: $(tail -n 1 "$scratch/log")"
+    done
+    for run in $(seq "$runs"); do # a runtime that isn't there has no row
         while read -r name precision file; do
             "$build/tare" bench "$scratch/$file" --threads 1 --batches 10000 --json 2>"$scratch/log" |
                 jq -c --arg name "$name" --arg precision "$precision" --argjson run "$run" '.rows[0]
