@@ -41,6 +41,8 @@ command -v jq >/dev/null || {
     exit 3
 }
 say() { printf 'bench-native: %s\n' "$*" >&2; }
+# What the last command said of its failure, without its advice.
+why() { sed -n 's/^tare: //p' "$scratch/log" | tail -n 1; }
 
 # Reads {title, columns, rows, notes}; prints it and keeps it for the JSON.
 table() {
@@ -103,7 +105,7 @@ compare() {
     say "tare compare at batch $1, $runs runs of $epochs epochs"
     TARE_PYTHON_RUNTIMES=$scratch/none "$build/tare" compare --track controlled --engines "$engines" --batch "$1" \
         --runs "$runs" --epochs "$epochs" --out "$scratch/batch-$1" >/dev/null 2>"$scratch/log" ||
-        say "not every job was ok: $(tail -n 1 "$scratch/log")"
+        say "not every job was ok: $(why)"
     [ -f "$scratch/batch-$1/samples.jsonl" ] || {
         cat "$scratch/log" >&2
         exit 1
@@ -206,7 +208,7 @@ part_data() {
              rows: map([(.data | name), (.pixels | percent), (.groups | percent), .batch,
                  (if .kernels == "plain" then "native/reference" else .kernels end), .threads, .first_layer,
                  (.step_ns / 1000 | sig), "\(.lo / 1000 | sig)...\(.hi / 1000 | sig)",
-                 (.step_ns * (60000 / .batch | floor) / 1e9 | sig), (.step_flops / .step_ns | sig),
+                 (.step_ns * (.examples / .batch | floor) / 1e9 | sig), (.step_flops / .step_ns | sig),
                  (ratio_of(.step_flops / .step_ns; mm($bounds; .threads)) | percent)])}' -s | table
 }
 
@@ -223,11 +225,11 @@ part_wide() {
     say "1,024 hidden units"
     for run in $(seq "$runs"); do
         for engine in native libtorch; do
-            few=$(train_wide "$engine" 2) && many=$(train_wide "$engine" 8) || {
-                say "$engine: $(tail -n 1 "$scratch/log")"
-                continue
-            }
-            echo "{\"run\":$run,\"engine\":\"$engine\",\"step_s\":$(jq -n "($many - $few) / (6 * $steps)")}"
+            if few=$(train_wide "$engine" 2) && many=$(train_wide "$engine" 8); then
+                jq -nc --arg engine "$engine" "{run: $run, \$engine, step_s: (($many - $few) / (6 * $steps))}"
+            else
+                say "$engine: $(why)"
+            fi
         done
     done >"$scratch/wide.jsonl"
     "$bench" cells --rounds "$runs" --model "$wide" dense,128,best,"$cpus",phases >"$scratch/wide-cell.json"
@@ -307,7 +309,7 @@ part_recipe() {
 }
 
 part_exec() {
-    local seed recipe=(--batch $recipe_batch --lr $recipe_lr --epochs $recipe_epochs)
+    local seed recipe=(--batch "$recipe_batch" --lr "$recipe_lr" --epochs "$recipe_epochs")
     say "from exec to answer, $seeds seeds"
     train_once 0 "${recipe[@]}" >/dev/null # what is kept of the data between processes is made here
     for seed in $(seq "$seeds"); do
@@ -334,7 +336,7 @@ part_infer() {
     "$build/tare" train --epochs 1 -o "$scratch/digits.safetensors" >/dev/null 2>"$scratch/log"
     for file in digits.onnx digits.tflite; do
         "$build/tare" export "$scratch/digits.safetensors" -o "$scratch/$file" >/dev/null 2>"$scratch/log" ||
-            say "$file: $(tail -n 1 "$scratch/log")"
+            say "$file: $(why)"
     done
     for run in $(seq "$runs"); do # a runtime that isn't there has no row
         while read -r name precision file; do
@@ -342,7 +344,7 @@ part_infer() {
                 jq -c --arg name "$name" --arg precision "$precision" --argjson run "$run" '.rows[0]
                     | select(.state == "ok") | {name: $name, precision: $precision, run: $run, p50: (.latency.p50_s * 1e6),
                        p99: (.latency.p99_s * 1e6), images: .throughput[0].images_per_s}' ||
-                say "$name: $(tail -n 1 "$scratch/log")"
+                say "$name: $(why)"
         done <<<"$infer_rows"
     done |
         query 'group_by([.name, .precision]) | map({name: .[0].name, precision: .[0].precision, p50: (map(.p50) | median),
