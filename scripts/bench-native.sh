@@ -32,9 +32,9 @@ trap 'rm -rf "$scratch"' EXIT
 mkdir "$scratch/done"
 unset TARE_ENGINE_PATH
 
-# The recipe that `exec` trains with: the fastest of `recipe` that holds its accuracy on the images
-# that were held out.
-recipe_batch=128 recipe_lr=0.004 recipe_epochs=2
+# The recipe that `exec` trains with: of the candidates of `recipe` whose mean accuracy on the images
+# that were held out is 97.15 % or more, the fastest.
+recipe_batch=512 recipe_lr=0.006 recipe_epochs=8
 
 command -v jq >/dev/null || {
     echo "bench-native: the tables are made with jq; try: scripts/packages.sh bench" >&2
@@ -291,9 +291,9 @@ part_recipe() {
     local batch lr n seed
     "$bench" split "$scratch/split"
     say "candidates, on 50,000 training images and 10,000 held out of them"
-    for batch in 32 64 128 256; do
-        for lr in 0.001 0.002 0.004 0.008; do
-            for n in 1 2 3 4; do
+    for batch in 128 256 512; do
+        for lr in 0.004 0.006 0.01; do
+            for n in 4 5 6 8; do
                 for seed in 101 102 103 104; do
                     train_once $seed --data "$scratch/split" --batch $batch --lr $lr --epochs $n |
                         jq -c --arg name "$batch $lr $n" '. + {name: $name}'
