@@ -248,7 +248,7 @@ bench-engines: engines
 
 $(BUILD)/bench_%: $(BUILD)/obj/bench/%.o $(LIB)
 	@echo "  LINK $@"
-	$(Q)$(LINK) $^ $(LDLIBS) -o $@
+	$(Q)$(LINK) $(filter %.o,$^) $(LIB) $(LDLIBS) -o $@
 bench-harness: all $(BUILD)/bench_harness
 	@$(BUILD)/bench_harness
 
@@ -274,7 +274,7 @@ bench-deploy: engines $(BENCH_BINDINGS) $(BUILD)/bench_export
 # The bounds that the native engine is held against, by loops compiled for this very processor.
 $(BUILD)/obj/bench/native_machine.o: CFLAGS += -O3 -march=native \
     $(if $(filter x86_64%,$(shell $(CC) -dumpmachine)),-mprefer-vector-width=512)
-$(BUILD)/bench_native: $(BUILD)/obj/bench/native_machine.o
+$(BUILD)/bench_native: $(BUILD)/obj/bench/native_data.o $(BUILD)/obj/bench/native_machine.o
 .PHONY: bench-native
 bench-native:
 	@scripts/packages.sh run bench || echo "bench-native: what these packages are for is left out" >&2

@@ -14,12 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "native.h"
-#include "tare/array.h"
 #include "tare/clock.h"
-#include "tare/data.h"
 #include "tare/native.h"
 #include "tare/rng.h"
 #include "tare/stats.h"
@@ -28,27 +25,14 @@
 #define MAX_ROUNDS 100
 #define MAX_THREADS 64
 #define MAX_STEPS 100000
-#define MADE_IMAGES 60000 /* of dense and full: as many as MNIST has */
-#define CLASSES 10
-#define HELD_OUT 10000
-
-struct images {
-    const char *name;
-    struct tare_bytes bytes; /* .images NULL: not there yet */
-    float *floats;           /* for the plain trainer; NULL until it wants them */
-    double pixels;           /* the part that isn't 0 */
-    double groups;           /* the part of groups of four that aren't all 0 */
-    double ever;             /* the part of groups that aren't all 0 in every image */
-};
 
 struct bench {
     struct tare_net net;
-    struct tare_dataset mnist;
     int rounds;
     double ms; /* of a round of a cell, about */
     size_t fixed_steps;
     float *params, *losses;
-    int32_t *order; /* room for MAX_STEPS steps' worth of one batch size at a time */
+    int32_t *order; /* (MAX_STEPS, the largest batch): of the round that is run */
 };
 
 struct cell {
@@ -64,127 +48,27 @@ struct cell {
     int64_t wall_ns; /* of all rounds */
 };
 
-static struct images all_images[] = {{.name = "mnist"}, {.name = "dense"}, {.name = "full"}};
-
-static void stop_with(const struct tare_err *err) {
-    tare_err_print(stderr, err);
-    exit(tare_exit_code(err->status));
-}
-
-static void *room(size_t count, size_t size) {
-    void *p = calloc(count ? count : 1, size);
-    if (!p) {
-        struct tare_err err = {0};
-        tare_fail(&err, TARE_MEMORY, "bench", NULL, "no memory for %zu values", count);
-        stop_with(&err);
-    }
-    return p;
-}
-
-static void usage(const char *what) {
-    struct tare_err err = {0};
-    tare_fail(&err, TARE_USAGE, what, "bench/native.c says what there is", "is not understood");
-    stop_with(&err);
-}
-
-/* ---- data --------------------------------------------------------------------------------------
- */
-
-static void load_mnist(struct tare_dataset *set) {
-    struct tare_data_options where = {.name = "mnist", .allow_download = true};
-    struct tare_err err = {0};
-    if (tare_dataset_load(set, &where, &err) != TARE_OK)
-        stop_with(&err);
-}
-
-static void fill_random(uint8_t *images, int32_t *labels, size_t n, size_t n_in) {
-    struct tare_rng rng;
-    tare_rng_seed(&rng, 1, TARE_STREAM_TEST);
-    for (size_t i = 0; i < n * n_in; i++)
-        images[i] = (uint8_t)(1 + tare_rng_next(&rng) % 255); /* never 0: dense */
-    for (size_t i = 0; i < n; i++)
-        labels[i] = (int32_t)tare_rng_below(&rng, CLASSES);
-}
-
-static void measure_density(struct images *images, size_t n_in) {
-    size_t groups = (n_in + 3) / 4, lit = 0, lit_groups = 0, lit_ever = 0;
-    uint8_t *ever = room(groups, 1);
-    for (size_t e = 0; e < images->bytes.n; e++)
-        for (size_t g = 0; g < groups; g++) {
-            const uint8_t *image = images->bytes.images + e * n_in;
-            uint8_t any = 0;
-            for (size_t i = g * 4; i < n_in && i < g * 4 + 4; i++) {
-                any |= image[i];
-                lit += image[i] != 0;
-            }
-            lit_groups += any != 0;
-            ever[g] |= any;
-        }
-    for (size_t g = 0; g < groups; g++)
-        lit_ever += ever[g] != 0;
-    free(ever);
-    images->pixels = (double)lit / (double)(images->bytes.n * n_in);
-    images->groups = (double)lit_groups / (double)(images->bytes.n * groups);
-    images->ever = (double)lit_ever / (double)groups;
-}
-
-static struct images *find_images(struct bench *b, const char *name) {
-    struct images *images = all_images;
-    while (strcmp(images->name, name) != 0)
-        if (++images == all_images + sizeof all_images / sizeof *all_images)
-            usage(name);
-    if (images->bytes.images)
-        return images;
-    size_t n = MADE_IMAGES, n_in = b->net.n_in;
-    if (strcmp(name, "mnist") == 0) {
-        load_mnist(&b->mnist);
-        n = b->mnist.train_images.shape[0];
-        if (tare_array_count(&b->mnist.train_images) != n * n_in)
-            usage("mnist with a --model of other than 784 inputs");
-        images->bytes =
-            (struct tare_bytes){b->mnist.train_images.data, b->mnist.train_labels.data, n};
-    } else {
-        uint8_t *pixels = room(n * n_in, 1);
-        int32_t *labels = room(n, sizeof *labels);
-        fill_random(pixels, labels, n, n_in);
-        if (strcmp(name, "full") == 0)
-            memset(pixels, 255, n * n_in);
-        images->bytes = (struct tare_bytes){pixels, labels, n};
-    }
-    measure_density(images, n_in);
-    return images;
-}
-
-static void divide(struct images *images, size_t n_in) {
-    size_t count = images->bytes.n * n_in;
-    if (images->floats)
-        return;
-    images->floats = room(count, sizeof *images->floats);
-    for (size_t i = 0; i < count; i++)
-        images->floats[i] = (float)images->bytes.images[i] / 255.0F;
-}
-
 /* ---- cells -------------------------------------------------------------------------------------
  */
 
-static void parse_cell(struct cell *cell, struct bench *b, const char *text) {
+static void parse_cell(struct cell *cell, const struct bench *b, const char *text) {
     char data[16], phases[16] = "";
     int fields = sscanf(text, "%15[^,],%zu,%15[^,],%d,%15s", data, &cell->batch, cell->kernels,
                         &cell->threads, phases);
     cell->with_phases = strcmp(phases, "phases") == 0;
     if (fields < 4 || cell->batch == 0 || cell->batch > TARE_MAX_BATCH || cell->threads < 1 ||
         cell->threads > MAX_THREADS || (fields == 5 && !cell->with_phases))
-        usage(text);
-    cell->images = find_images(b, data);
+        bench_usage(text);
+    cell->images = bench_images(data, b->net.n_in);
 }
 
 static void make_trainer(struct cell *cell, const struct bench *b) {
     struct tare_err err = {0};
     struct tare_optimizer adam = tare_optimizer_defaults(TARE_OPTIMIZER_ADAM);
     if (strcmp(cell->kernels, "plain") == 0) {
-        divide(cell->images, b->net.n_in);
+        bench_divide(cell->images, b->net.n_in);
         if (tare_trainer_create_f32(&cell->plain, &b->net, &adam, cell->batch, &err) != TARE_OK)
-            stop_with(&err);
+            bench_stop_with(&err);
         tare_trainer_set_params_f32(cell->plain, b->params);
         return;
     }
@@ -198,7 +82,7 @@ static void make_trainer(struct cell *cell, const struct bench *b) {
         .phases = cell->with_phases ? cell->phases : NULL,
     };
     if (tare_native_create(&cell->native, &setup, &err) != TARE_OK)
-        stop_with(&err);
+        bench_stop_with(&err);
     tare_native_set_params(cell->native, b->params);
 }
 
@@ -212,7 +96,7 @@ static int64_t run(struct cell *cell, const struct bench *b, size_t steps) {
                     : tare_native_run(cell->native, b->losses, b->order, steps, &err);
     int64_t took_ns = tare_now_ns() - start_ns;
     if (status != TARE_OK)
-        stop_with(&err);
+        bench_stop_with(&err);
     return took_ns;
 }
 
@@ -221,7 +105,7 @@ static void draw_order(int32_t *order, size_t count, size_t n) {
     static struct tare_rng rng;
     if (rng.state[0] == 0)
         tare_rng_seed(&rng, 1, TARE_STREAM_ORDER);
-    int32_t *epoch = room(n, sizeof *epoch);
+    int32_t *epoch = bench_room(n, sizeof *epoch);
     for (size_t i = 0; i < n; i++)
         epoch[i] = (int32_t)i;
     for (size_t at = 0; at < count; at += n) {
@@ -232,7 +116,7 @@ static void draw_order(int32_t *order, size_t count, size_t n) {
 }
 
 /* How many steps a round takes: from as many as last a tenth of it. */
-static void choose_steps(struct cell *cell, struct bench *b) {
+static void choose_steps(struct cell *cell, const struct bench *b) {
     cell->steps = b->fixed_steps;
     if (cell->steps > 0)
         return;
@@ -248,7 +132,7 @@ static void choose_steps(struct cell *cell, struct bench *b) {
     }
 }
 
-static void run_round(struct cell *cell, struct bench *b, int round) {
+static void run_round(struct cell *cell, const struct bench *b, int round) {
     draw_order(b->order, cell->steps * cell->batch, cell->images->bytes.n);
     int64_t took_ns = run(cell, b, cell->steps);
     cell->wall_ns += took_ns;
@@ -316,23 +200,23 @@ static void cells(int argc, char **argv) {
         else if (strcmp(argv[at], "--steps") == 0)
             b.fixed_steps = (size_t)atoi(value);
         else
-            usage(argv[at]);
+            bench_usage(argv[at]);
     }
     int count = argc - at;
     if (count < 1 || count > MAX_CELLS || b.rounds < 1 || b.rounds > MAX_ROUNDS || b.ms < 1 ||
         b.fixed_steps > MAX_STEPS)
-        usage("cells");
+        bench_usage("cells");
     if (tare_net_parse(&b.net, model, &err) != TARE_OK)
-        stop_with(&err);
-    b.params = room(b.net.param_count, sizeof *b.params);
-    b.losses = room(MAX_STEPS, sizeof *b.losses);
+        bench_stop_with(&err);
+    b.params = bench_room(b.net.param_count, sizeof *b.params);
+    b.losses = bench_room(MAX_STEPS, sizeof *b.losses);
     tare_net_init(b.params, &b.net, 1);
     size_t largest = 1;
     for (int c = 0; c < count; c++) {
         parse_cell(&all[c], &b, argv[at + c]);
         largest = all[c].batch > largest ? all[c].batch : largest;
     }
-    b.order = room(MAX_STEPS * largest, sizeof *b.order);
+    b.order = bench_room(MAX_STEPS * largest, sizeof *b.order);
     for (int c = 0; c < count; c++) {
         make_trainer(&all[c], &b);
         choose_steps(&all[c], &b);
@@ -342,54 +226,6 @@ static void cells(int argc, char **argv) {
             run_round(&all[c], &b, r);
     for (int c = 0; c < count; c++)
         print_cell(&all[c], &b);
-}
-
-/* ---- folders of data ---------------------------------------------------------------------------
- */
-
-static void write_array(const char *dir, const char *name, enum tare_dtype dtype, size_t n,
-                        size_t n_in, const void *data) {
-    char path[4096];
-    struct tare_err err = {0};
-    struct tare_array array = {.dtype = dtype, .rank = 1, .shape = {n}, .data = (void *)data};
-    if (n_in > 0) {
-        array.rank = 3;
-        array.shape[1] = n_in;
-        array.shape[2] = 1;
-    }
-    snprintf(path, sizeof path, "%s/%s.npy", dir, name);
-    if (tare_npy_write(path, &array, &err) != TARE_OK)
-        stop_with(&err);
-}
-
-/* The last n_test of n images are for testing. */
-static void write_set(const char *dir, const struct tare_bytes *all, size_t n_in, size_t n_test) {
-    size_t n = all->n - n_test;
-    mkdir(dir, 0777);
-    write_array(dir, "train_images", TARE_U8, n, n_in, all->images);
-    write_array(dir, "train_labels", TARE_I32, n, 0, all->labels);
-    write_array(dir, "test_images", TARE_U8, n_test, n_in, all->images + n * n_in);
-    write_array(dir, "test_labels", TARE_I32, n_test, 0, all->labels + n);
-}
-
-static void write_random(const char *dir, size_t n_in, size_t n) {
-    uint8_t *images = room(n * n_in, 1);
-    int32_t *labels = room(n, sizeof *labels);
-    if (n < 2)
-        usage("random");
-    fill_random(images, labels, n, n_in);
-    write_set(dir, &(struct tare_bytes){images, labels, n}, n_in, n / 2 < 1000 ? n / 2 : 1000);
-    free(images);
-    free(labels);
-}
-
-static void write_split(const char *dir) {
-    static struct tare_dataset set;
-    load_mnist(&set);
-    size_t n = set.train_images.shape[0];
-    write_set(dir, &(struct tare_bytes){set.train_images.data, set.train_labels.data, n},
-              tare_array_count(&set.train_images) / n, HELD_OUT);
-    tare_dataset_free(&set);
 }
 
 int main(int argc, char **argv) {
@@ -402,14 +238,14 @@ int main(int argc, char **argv) {
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
             if (tare_native_has_kernels(names[i]))
                 printf("%s\n", names[i]);
-    } else if (strcmp(what, "machine") == 0 && argc == 3) {
+    } else if (strcmp(what, "machine") == 0 && argc == 3 && atoi(argv[2]) >= 1) {
         if (bench_machine(atoi(argv[2]), &err) != TARE_OK)
-            stop_with(&err);
+            bench_stop_with(&err);
     } else if (strcmp(what, "random") == 0 && argc == 5)
-        write_random(argv[2], (size_t)atoll(argv[3]), (size_t)atoll(argv[4]));
+        bench_write_random(argv[2], (size_t)atoll(argv[3]), (size_t)atoll(argv[4]));
     else if (strcmp(what, "split") == 0 && argc == 3)
-        write_split(argv[2]);
+        bench_write_split(argv[2]);
     else
-        usage(what[0] ? what : "no command");
+        bench_usage(what[0] ? what : "no command");
     return 0;
 }
