@@ -18,6 +18,7 @@
 #include "small_set.h"
 #include "tare/buf.h"
 #include "tare/certify.h"
+#include "tare/native.h"
 #include "temporary.h"
 
 /* A set, and the plan and folder that certificates on it need. */
@@ -39,16 +40,22 @@ static void must(enum tare_status status, const struct tare_err *err) {
         fail_msg("%s: %s", err->where, err->what);
 }
 
+/* engine: NAME or NAME/VARIANT */
 static void certify(struct tare_certificate *c, const struct ground *g, const char *engine,
                     size_t run) {
     struct tare_err err = {0};
-    char folder[TARE_MAX_PATH];
+    char folder[TARE_MAX_PATH], name[64];
     snprintf(folder, sizeof folder, "%s/job", dir);
+    snprintf(name, sizeof name, "%s", engine);
+    char *slash = strchr(name, '/');
+    if (slash)
+        *slash = '\0';
     struct tare_certify_request request = {.plan = &g->plan,
                                            .run = run,
                                            .dataset = &g->set,
                                            .prepared = g->prepared,
-                                           .engine = engine,
+                                           .engine = name,
+                                           .variant = slash ? slash + 1 : NULL,
                                            .device = "cpu",
                                            .threads = 1,
                                            .dir = folder,
@@ -107,6 +114,11 @@ static void honest_engines_pass(void **state) {
     const struct ground *g = *state;
     needs(g);
     must_pass(g, "native");
+    must_pass(g, "native/reference");
+    if (tare_native_has_kernels("avx2"))
+        must_pass(g, "native/avx2");
+    if (tare_native_has_kernels("avx512"))
+        must_pass(g, "native/avx512");
     must_pass(g, "sound");
     must_pass(g, "reversed");
 }
