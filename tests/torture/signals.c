@@ -330,6 +330,9 @@ static void check_screen(struct trial *t) {
     for (char *at = t->tail; (at = strstr(at, "\r\033[K")); at++)
         cleared = at + 4;
     const char *line = newline && (!cleared || newline + 1 > cleared) ? newline + 1 : cleared;
+    /* The kernel sends Ctrl-C's signal first and echoes it then: tare may have tidied up before. */
+    while (line && strncmp(line, "^C", 2) == 0)
+        line += 2;
     if (strstr(t->tail, "\033[?"))
         complain(t, "it changed a mode of the terminal");
     if (t->tail_size > 0 && line && line[0])
