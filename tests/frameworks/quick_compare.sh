@@ -51,7 +51,9 @@ must 'all(.rows[].exports[].runtimes[]; .cold_start_s.n == 1 and .cold_start_s.m
       .cold_rss_bytes.median > 1e6 and .ships_bytes > 1e6)'
 # float32 logits of about 10 through sums of 784 and 64 terms in another order: 1e-4 is a hundred
 # times their rounding, and a hundredth of what a wrong weight would do
-must 'all(.rows[].exports[]; .max_abs_diff > 0 and .max_abs_diff < 1e-4)'
+must 'all(.rows[].exports[]; .max_abs_diff < 1e-4)'
+# some runtime sums in another order than its engine; LiteRT's order is the native engine's own: 0
+must 'any(.rows[].exports[]; .max_abs_diff > 0)'
 must 'all(.rows[] | .accuracy.median as $a | .exports[] | (.accuracy - $a); fabs < 2e-4)'
 for weights in "$scratch"/r/jobs/*/weights.safetensors; do
     folder=$(dirname "$weights")
