@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "engine_parts.h"
 #include "tare/safetensors.h"
@@ -79,6 +80,11 @@ static enum tare_status load_images(struct tare_work *work, bool bytes, struct t
         return divide_pixels(&work->images, &images, path, err);
     work->image_bytes = images.data;
     return TARE_OK;
+}
+
+void tare_engine_images_done(void) {
+    if (images.map)
+        madvise(images.map, images.map_bytes, MADV_DONTNEED);
 }
 
 static enum tare_status load_training(struct tare_work *work, bool bytes, struct tare_err *err) {

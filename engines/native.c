@@ -100,6 +100,8 @@ static enum tare_status make_trainer(struct native *native, struct tare_err *err
     snprintf(density, sizeof density, "%.3f", facts.density);
     tare_engine_setting("density", density);
     tare_engine_setting("first_layer", facts.sparse ? "sparse" : "dense");
+    if (facts.sparse) /* it has records of them */
+        tare_engine_images_done();
     return TARE_OK;
 }
 

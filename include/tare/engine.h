@@ -83,6 +83,10 @@ void tare_engine_setting(const char *name, const char *value);
 enum tare_status tare_engine_skip(struct tare_err *err, const char *fix, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* An engine that keeps what it needs of work->image_bytes in a form of its own lets their pages go:
+ * 47 MB of MNIST. Who reads them all the same gets them anew from the file. */
+void tare_engine_images_done(void);
+
 /* Names the call that infer makes ("SessionRun", "LiteRtRunCompiledModel"); default "infer". */
 void tare_engine_infer_call(const char *name);
 
