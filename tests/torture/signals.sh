@@ -22,7 +22,7 @@ quick) step=25 first=1 last=$cases ;;
 long) step=1 first=1 last=$cases ;;
 esac
 
-set -- "$TARE" compare --data data --engines null,native --runs 2 --epochs 300 --batch 2 --out
+set -- "$TARE" compare --data data --engines null,native --runs 2 --epochs 1000 --batch 1 --out
 "$@" whole >whole.out 2>&1 || { # so that the caches are warm, and to see how long it takes
     cat whole.out >&2
     exit 1
