@@ -114,18 +114,27 @@ static void make_images(struct images *images, size_t count, size_t n_in, double
         images->rows[b] = images->bytes + b * n_in;
 }
 
+/* Any cut of the groups, slices without one among them. */
+static struct tare_slices random_slices(size_t groups) {
+    struct tare_slices slices = {{0}};
+    slices.bound[TARE_SLICES] = groups;
+    for (int s = 1; s < TARE_SLICES; s++)
+        slices.bound[s] = between(slices.bound[s - 1], groups);
+    return slices;
+}
+
 /* The images' records by k, which must be the plain ones; rows: (count). */
-static uint32_t *make_records(const uint32_t **rows, const struct tare_kernels *k,
-                              const struct images *images) {
+static uint64_t *make_records(const uint64_t **rows, const struct tare_kernels *k,
+                              const struct images *images, const struct tare_slices *slices) {
     size_t most = tare_record_words(images->n_in), at = 0;
-    uint32_t *records = malloc(images->count * most * sizeof *records);
-    uint32_t *one = malloc(most * sizeof *one);
+    uint64_t *records = malloc(images->count * most * sizeof *records);
+    uint64_t *one = malloc(most * sizeof *one);
     assert_non_null(records);
     assert_non_null(one);
     for (size_t b = 0; b < images->count; b++) {
         rows[b] = records + at;
-        size_t words = k->pack(records + at, images->rows[b], images->n_in);
-        assert_int_equal(words, plain->pack(one, images->rows[b], images->n_in));
+        size_t words = k->pack(records + at, images->rows[b], images->n_in, slices);
+        assert_int_equal(words, plain->pack(one, images->rows[b], images->n_in, slices));
         assert_memory_equal(records + at, one, words * sizeof *one);
         at += words;
     }
@@ -136,10 +145,14 @@ static uint32_t *make_records(const uint32_t **rows, const struct tare_kernels *
 static struct tare_lists make_lists(size_t groups, size_t batch) {
     struct tare_lists lists = {.batch = batch};
     lists.count = calloc(groups, sizeof *lists.count);
-    lists.row = calloc(groups * batch, sizeof *lists.row);
+    lists.row = aligned_alloc(64, round_up(groups * batch * sizeof *lists.row, 64));
     lists.value = numbers(groups * batch * TARE_GROUP, 0);
+    lists.entry = calloc(groups * (batch + TARE_ENTRY_SPARE), sizeof *lists.entry);
+    lists.front = calloc(groups, sizeof *lists.front);
     assert_non_null(lists.count);
     assert_non_null(lists.row);
+    assert_non_null(lists.entry);
+    assert_non_null(lists.front);
     return lists;
 }
 
@@ -147,11 +160,13 @@ static void free_lists(struct tare_lists *lists) {
     free(lists->count);
     free(lists->row);
     free(lists->value);
+    free(lists->entry);
+    free(lists->front);
 }
 
-static void assert_same_lists(const struct tare_lists *a, const struct tare_lists *b,
+static void assert_same_lists(const struct tare_lists *a, const struct tare_lists *b, size_t first,
                               size_t groups) {
-    for (size_t g = 0; g < groups; g++) {
+    for (size_t g = first; g < groups; g++) {
         size_t at = g * a->batch, count = a->count[g];
         assert_int_equal(count, b->count[g]);
         assert_memory_equal(a->row + at, b->row + at, count * sizeof *a->row);
@@ -168,18 +183,20 @@ static void lists_of(const struct tare_kernels *k, int vectors) {
         struct images images;
         make_images(&images, count, n_in, (double)(trial % 4) / 3);
         struct tare_lists a = make_lists(groups, batch), b = make_lists(groups, batch);
-        const uint32_t *rows[MAX_BATCH];
-        uint32_t *records = make_records(rows, k, &images);
-        k->gather_lists(&a, rows, count, n_in);
-        plain->gather_lists(&b, rows, count, n_in);
-        assert_same_lists(&a, &b, groups);
+        struct tare_slices slices = random_slices(groups);
+        const uint64_t *rows[MAX_BATCH];
+        uint64_t *records = make_records(rows, k, &images, &slices);
+        int end = (int)between(1, TARE_SLICES), from = (int)between(0, (size_t)end - 1);
+        k->gather_lists(&a, rows, count, &slices, from, end);
+        plain->gather_lists(&b, rows, count, &slices, from, end);
+        assert_same_lists(&a, &b, slices.bound[from], slices.bound[end]);
         free(records);
         float *x = numbers(count * n_in, (double)(trial % 4) / 3);
         if (trial % 5 == 0)
             x[between(0, count * n_in - 1)] = NAN;
         assert_int_equal(k->gather_lists_floats(&a, x, count, n_in),
                          plain->gather_lists_floats(&b, x, count, n_in));
-        assert_same_lists(&a, &b, groups);
+        assert_same_lists(&a, &b, 0, groups);
         uint32_t *i = calloc(n_in + 16, sizeof *i), *j = calloc(n_in + 16, sizeof *j);
         size_t found = k->find_nonzero(i, x, n_in);
         assert_int_equal(found, plain->find_nonzero(j, x, n_in));
@@ -288,27 +305,36 @@ static void sparse_of(const struct tare_kernels *k, int vectors) {
     size_t width = (size_t)(vectors * k->lanes);
     for (int trial = 0; trial < 200; trial++) {
         size_t n_in = between(1, 60), groups = round_up(n_in, 4) / 4, count = between(1, 20);
-        size_t batch = round_up(count, 16), n = groups * 4 * width;
+        size_t batch = round_up(count, 16), panels = between(1, 3), rows = groups * 4 + 4;
+        size_t n = panels * rows * width, outputs = panels * batch * width;
+        struct tare_slices slices = random_slices(groups);
         struct images then, soon;
         make_images(&then, count, n_in, 0.6);
         make_images(&soon, count, n_in, 0.6);
         struct tare_lists back = make_lists(groups, batch), next = make_lists(groups, batch);
-        const uint32_t *then_rows[MAX_BATCH], *soon_rows[MAX_BATCH];
-        uint32_t *then_records = make_records(then_rows, k, &then);
-        uint32_t *soon_records = make_records(soon_rows, k, &soon);
-        plain->gather_lists(&back, then_rows, count, n_in);
-        plain->gather_lists(&next, soon_rows, count, n_in);
-        float *dy = numbers(batch * width, 0.3), *y = numbers(batch * width, 0);
-        float *plain_y = copy_of(y, batch * width);
-        uint8_t seen[32] = {0}, plain_seen[32] = {0};
-        seen[0] = plain_seen[0] = 1;
+        const uint64_t *then_rows[MAX_BATCH], *soon_rows[MAX_BATCH];
+        uint64_t *then_records = make_records(then_rows, k, &then, &slices);
+        uint64_t *soon_records = make_records(soon_rows, k, &soon, &slices);
+        plain->gather_lists(&back, then_rows, count, &slices, 0, TARE_SLICES);
+        plain->gather_lists(&next, soon_rows, count, &slices, 0, TARE_SLICES);
+        float *dy = numbers(outputs, 0.3), *y = numbers(outputs, 0);
+        float *plain_y = copy_of(y, outputs);
+        uint8_t seen[64] = {0}, plain_seen[64] = {0};
+        for (size_t panel = 0; panel < panels; panel++)
+            seen[panel * groups] = plain_seen[panel * groups] = 1;
         struct states s = make_states(n);
         struct tare_update update = update_of(trial);
+        size_t end = between(1, groups);
         struct tare_sparse_pass pass = {.groups = groups,
+                                        .first = between(0, end - 1),
+                                        .end = end,
                                         .vectors = vectors,
+                                        .panels = panels,
+                                        .rows = rows,
                                         .w = s.fast,
                                         .seen = seen,
                                         .back = trial % 5 == 1 ? NULL : &back,
+                                        .batch = batch,
                                         .dy = dy,
                                         .update = &update,
                                         .next = trial % 5 == 2 ? NULL : &next,
@@ -321,7 +347,7 @@ static void sparse_of(const struct tare_kernels *k, int vectors) {
         pass.vectors = plain_vectors(k, vectors);
         plain->sparse_pass(&pass);
         assert_close_states(k, "sparse_pass", &s, n, count);
-        assert_close(k, "sparse_pass", y, plain_y, batch * width, n_in + count);
+        assert_close(k, "sparse_pass", y, plain_y, outputs, n_in + count);
         assert_memory_equal(seen, plain_seen, sizeof seen);
         free_states(&s);
         free(dy);
@@ -446,6 +472,10 @@ static void values_of(const struct tare_kernels *k, int vectors) {
     plain->relu(b, n);
     for (size_t i = 0; i < n; i++)
         assert_true(a[i] == b[i] || (isnan(a[i]) && isnan(b[i])));
+    k->add(a, y, dy, n);
+    plain->add(b, y, dy, n);
+    for (size_t i = 0; i < n; i++)
+        assert_true(a[i] == b[i] || (isnan(a[i]) && isnan(b[i])));
     memcpy(a, dy, n * sizeof *y);
     memcpy(b, dy, n * sizeof *y);
     k->relu_back(a, y, n);
@@ -462,6 +492,27 @@ static void values_of(const struct tare_kernels *k, int vectors) {
 static void test_values(void **state) {
     (void)state;
     for_each(values_of);
+}
+
+static void transpose_of(const struct tare_kernels *k, int vectors) {
+    size_t width = (size_t)(vectors * k->lanes);
+    for (int trial = 0; trial < 100; trial++) {
+        size_t n_out = between(1, MAX_COLUMNS), x_width = (size_t)k->lanes * between(1, 2);
+        size_t n_in = x_width * between(1, 3), first = between(0, n_in / x_width - 1) * x_width;
+        float *w = numbers(round_up(n_out, width) * n_in, 0);
+        float *a = numbers(n_out * x_width, 0), *b = numbers(n_out * x_width, 0);
+        k->transpose(a, w, n_in, n_out, width, first, x_width);
+        plain->transpose(b, w, n_in, n_out, width, first, x_width);
+        assert_memory_equal(a, b, n_out * x_width * sizeof *a);
+        free(w);
+        free(a);
+        free(b);
+    }
+}
+
+static void test_transpose(void **state) {
+    (void)state;
+    for_each(transpose_of);
 }
 
 static void softmax_of(const struct tare_kernels *k, int vectors) {
@@ -567,7 +618,8 @@ int main(void) {
         cmocka_unit_test(test_dense_inputs),     cmocka_unit_test(test_sparse_pass),
         cmocka_unit_test(test_forward),          cmocka_unit_test(test_updates),
         cmocka_unit_test(test_delicate_updates), cmocka_unit_test(test_values),
-        cmocka_unit_test(test_softmax),          cmocka_unit_test(test_functions),
+        cmocka_unit_test(test_softmax),          cmocka_unit_test(test_transpose),
+        cmocka_unit_test(test_functions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
-/* native.h: the native trainer as its files know it: native_create.c lays it out, native_step.c is
- * a training step, native_update.c an optimiser's constants at one step. The arithmetic is in
- * src/kernel. */
+/* native.h: the native engine as its files know it: native_layers.c lays out layers, for training
+ * (native_create.c, native_step.c, and native_update.c, an optimiser's constants at one step) and
+ * for inference (native_infer.c, native_int8.c). The arithmetic is in src/kernel. */
 #ifndef TARE_ENGINE_NATIVE_H
 #define TARE_ENGINE_NATIVE_H
 
@@ -38,7 +38,7 @@ struct native_layer {
 
 struct native_scratch {       /* a thread's own */
     const uint8_t **images;   /* (batch), dense: of the step that is prepared */
-    const uint32_t **records; /* (batch), sparse: the same */
+    const uint64_t **records; /* (batch), sparse: the same */
     float *transposed;        /* of the widest layer: (n_out, TARE_MAX_PANEL) */
     struct tare_lists
         lists[2]; /* sparse: of this step's inputs and of those before or after, in turn */
@@ -53,16 +53,19 @@ struct tare_native {
     uint64_t steps_done;
     bool sparse;
     double density;
-    size_t groups;       /* of inputs */
+    size_t groups; /* of inputs */
+    struct tare_slices slices;
     uint8_t *seen;       /* (panels of the first layer, groups) */
-    uint32_t *records;   /* sparse: of all examples; of each thread's share one after the other */
+    uint64_t *records;   /* sparse: of all examples; of each thread's share one after the other */
     uint64_t *starts;    /* (examples): where each begins in them */
     size_t record_bytes; /* of one of them, on average */
     int layer_count;
     struct native_layer layers[TARE_MAX_LAYERS];
-    float *x[2];          /* dense: (panels, batch, x_width), as the lists */
-    int32_t *labels;      /* (padded) */
-    float *sample_losses; /* (padded) */
+    float *x[2]; /* dense: (panels, batch, x_width), as the lists */
+    float
+        *parts[TARE_SLICES]; /* sparse: of the first layer's y, before relu: what each slice adds */
+    int32_t *labels;         /* (padded) */
+    float *sample_losses;    /* (padded) */
     struct tare_team *team;
     struct native_scratch *scratch; /* (threads) */
     struct tare_phases *phases;     /* (threads), or NULL */
@@ -70,9 +73,13 @@ struct tare_native {
 };
 
 /* The layers of a net that tare_native_can_train, without their memory: panels of two vectors where
- * that leaves one for each of `parts` threads, else of one. Returns how many. */
+ * that leaves one for each of `parts` threads (first_parts: of the first layer), else of one.
+ * Returns how many. */
 int native_layers_of(struct native_layer layers[TARE_MAX_LAYERS], const struct tare_net *net,
-                     int lanes, int parts);
+                     int lanes, int first_parts, int parts);
+/* Room for lists, without what only gather_lists needs; false: there is none. */
+bool native_make_lists(struct native_memory *memory, struct tare_lists *lists, size_t groups,
+                       size_t batch);
 /* A layer's weight and bias from the net's block into panels. */
 void native_layer_set(const struct native_layer *layer, const float *params);
 

@@ -17,8 +17,10 @@ static bool make_state(struct tare_native *n, struct tare_state *state, size_t c
 }
 
 static bool make_layers(struct tare_native *n) {
+    int threads = tare_team_size(n->team);
     n->layer_count =
-        native_layers_of(n->layers, &n->net, n->kernels->lanes, tare_team_size(n->team));
+        native_layers_of(n->layers, &n->net, n->kernels->lanes,
+                         n->sparse ? (threads + TARE_SLICES - 1) / TARE_SLICES : threads, threads);
     for (int l = 0; l < n->layer_count; l++) {
         struct native_layer *layer = &n->layers[l];
         size_t outputs = layer->panels * layer->width;
@@ -31,24 +33,32 @@ static bool make_layers(struct tare_native *n) {
     return true;
 }
 
-static bool make_lists(struct tare_native *n, struct tare_lists *lists) {
-    size_t entries = n->groups * n->padded;
-    lists->batch = n->padded;
-    return (lists->count = native_allocate(&n->memory, n->groups, sizeof *lists->count)) &&
-           (lists->row = native_allocate(&n->memory, entries, sizeof *lists->row)) &&
-           (lists->value = native_allocate(&n->memory, entries * TARE_GROUP, sizeof *lists->value));
+/* Two of one thread: what gather_lists writes down in between is over when it returns. */
+static bool make_lists(struct tare_native *n, struct tare_lists lists[2]) {
+    size_t room = n->groups * (n->padded + TARE_ENTRY_SPARE);
+    for (int i = 0; i < 2; i++)
+        if (!native_make_lists(&n->memory, &lists[i], n->groups, n->padded))
+            return false;
+    if (!(lists[0].entry = native_allocate(&n->memory, room, sizeof *lists->entry)) ||
+        !(lists[0].front = native_allocate(&n->memory, n->groups, sizeof *lists->front)))
+        return false;
+    lists[1].entry = lists[0].entry;
+    lists[1].front = lists[0].front;
+    return true;
 }
 
 static bool make_inputs(struct tare_native *n) {
     const struct native_layer *first = &n->layers[0];
-    for (int i = 0; i < 2; i++) {
-        if (!n->sparse &&
-            !(n->x[i] = native_allocate(&n->memory, first->rows * n->padded, sizeof(float))))
+    size_t outputs = first->panels * first->width;
+    for (int i = 0; i < 2 && !n->sparse; i++)
+        if (!(n->x[i] = native_allocate(&n->memory, first->rows * n->padded, sizeof(float))))
             return false;
-        for (int t = 0; n->sparse && t < tare_team_size(n->team); t++)
-            if (!make_lists(n, &n->scratch[t].lists[i]))
-                return false;
-    }
+    for (int t = 0; n->sparse && t < tare_team_size(n->team); t++)
+        if (!make_lists(n, n->scratch[t].lists))
+            return false;
+    for (int s = 0; s < TARE_SLICES && n->sparse; s++)
+        if (!(n->parts[s] = native_allocate(&n->memory, outputs * n->padded, sizeof(float))))
+            return false;
     return (n->seen = native_allocate(&n->memory, first->panels * n->groups, 1)) != NULL;
 }
 
@@ -64,7 +74,7 @@ static bool make_scratch(struct tare_native *n) {
         return false;
     for (int t = 0; t < threads; t++)
         if (!(n->scratch[t].images = native_allocate(&n->memory, n->padded, sizeof(uint8_t *))) ||
-            !(n->scratch[t].records = native_allocate(&n->memory, n->padded, sizeof(uint32_t *))) ||
+            !(n->scratch[t].records = native_allocate(&n->memory, n->padded, sizeof(uint64_t *))) ||
             !(n->scratch[t].transposed =
                   native_allocate(&n->memory, widest * TARE_MAX_PANEL, sizeof(float))))
             return false;
@@ -81,7 +91,7 @@ static void pack_part(void *context, int index) {
         first * (tare_record_words(n_in) - TARE_RECORD_SPARE) + (uint64_t)index * TARE_RECORD_SPARE;
     for (size_t i = first; i < end; i++) {
         n->starts[i] = at;
-        at += n->kernels->pack(n->records + at, n->examples.images + i * n_in, n_in);
+        at += n->kernels->pack(n->records + at, n->examples.images + i * n_in, n_in, &n->slices);
     }
 }
 
@@ -95,22 +105,49 @@ static bool make_records(struct tare_native *n) {
     n->records = native_reserve(&n->memory, n->examples.n * most + spare, sizeof *n->records);
     if (!n->starts || !n->records)
         return false;
-    n->record_bytes = (size_t)(n->density * (double)(n->groups * TARE_GROUP)) + n->groups / 8;
+    n->record_bytes = (size_t)(1 + n->density * (double)n->groups) * sizeof *n->records;
     tare_team_run(n->team, pack_part, n);
     return true;
 }
 
-/* Of groups of inputs, how many aren't all zero. */
-static double measure_density(const struct tare_bytes *examples, size_t n_in) {
-    size_t step = examples->n / DENSITY_EXAMPLES + 1, lit = 0, all = 0;
-    for (size_t e = 0; e < examples->n; e += step)
-        for (size_t i = 0; i < n_in; i += TARE_GROUP, all++) {
+/* An update of a group's weights takes about as long as so many entries of its lists. */
+#define UPDATE_ENTRIES 8
+
+/* Of a sample of the images: the share of groups that aren't all zero; and slices that take about
+ * as long as each other. lit: (groups), 0 */
+static void measure_density(struct tare_native *n, uint32_t *lit) {
+    size_t n_in = n->net.n_in, step = n->examples.n / DENSITY_EXAMPLES + 1, images = 0, sum = 0;
+    for (size_t e = 0; e < n->examples.n; e += step, images++)
+        for (size_t i = 0; i < n_in; i += TARE_GROUP) {
             uint8_t any = 0;
             for (size_t k = i; k < n_in && k < i + TARE_GROUP; k++)
-                any |= examples->images[e * n_in + k];
-            lit += any != 0;
+                any |= n->examples.images[e * n_in + k];
+            lit[i / TARE_GROUP] += any != 0;
         }
-    return (double)lit / (double)all;
+    double all = 0, until = 0, entries = (double)n->batch / (double)images;
+    for (size_t g = 0; g < n->groups; g++) {
+        sum += lit[g];
+        all += lit[g] > 0 ? UPDATE_ENTRIES + lit[g] * entries : 0;
+    }
+    n->density = (double)sum / (double)images / (double)n->groups;
+    n->slices.bound[TARE_SLICES] = n->groups;
+    for (size_t g = 0, s = 1; s < TARE_SLICES; g++) {
+        if (g == n->groups || until >= all * (double)s / TARE_SLICES)
+            n->slices.bound[s++] = g--;
+        else
+            until += lit[g] > 0 ? UPDATE_ENTRIES + lit[g] * entries : 0;
+    }
+}
+
+static bool make_slices(struct tare_native *n) {
+    n->groups = native_round_up(n->net.n_in, TARE_GROUP) / TARE_GROUP;
+    uint32_t *lit = calloc(n->groups, sizeof *lit);
+    if (!lit)
+        return false;
+    measure_density(n, lit);
+    free(lit);
+    n->sparse = n->density < NATIVE_SPARSE_BELOW;
+    return true;
 }
 
 static enum tare_status check(const struct tare_native_setup *setup, struct tare_err *err) {
@@ -152,12 +189,9 @@ enum tare_status tare_native_create(struct tare_native **native,
     n->phases = setup->phases;
     n->batch = setup->batch;
     n->padded = native_round_up(setup->batch, SAMPLE_PADDING);
-    n->groups = native_round_up(n->net.n_in, TARE_GROUP) / TARE_GROUP;
-    n->density = measure_density(&n->examples, n->net.n_in);
-    n->sparse = n->density < NATIVE_SPARSE_BELOW;
     status = tare_team_make(&n->team, setup->threads, err);
     if (status == TARE_OK &&
-        !(make_layers(n) && make_scratch(n) && make_inputs(n) && make_records(n)))
+        !(make_slices(n) && make_layers(n) && make_scratch(n) && make_inputs(n) && make_records(n)))
         status = tare_fail(err, TARE_MEMORY, "native", "use a smaller batch or net",
                            "no memory for %zu parameters at batch %zu", n->net.param_count,
                            setup->batch);

@@ -30,7 +30,7 @@ struct tare_native_model {
 
 static bool make_room(struct tare_native_model *m, struct room *room) {
     struct native_memory *memory = &m->memory;
-    size_t widest = 0, longest = m->layers[0].n_in, entries = m->groups * BLOCK;
+    size_t widest = 0, longest = m->layers[0].n_in;
     for (int l = 0; l < m->layer_count; l++) {
         size_t outputs = m->layers[l].panels * m->layers[l].width;
         widest = outputs > widest ? outputs : widest;
@@ -40,11 +40,8 @@ static bool make_room(struct tare_native_model *m, struct room *room) {
         if (!(room->values[i] = native_allocate(memory, widest * BLOCK, sizeof(float))) ||
             !(room->row[i] = native_allocate(memory, widest, sizeof(float))))
             return false;
-    room->lists.batch = BLOCK;
     return (room->index = native_allocate(memory, longest + INDEX_SPARE, sizeof(uint32_t))) &&
-           (room->lists.count = native_allocate(memory, m->groups, sizeof(uint32_t))) &&
-           (room->lists.row = native_allocate(memory, entries, sizeof(uint32_t))) &&
-           (room->lists.value = native_allocate(memory, entries * TARE_GROUP, sizeof(float))) &&
+           native_make_lists(memory, &room->lists, m->groups, BLOCK) &&
            (room->x = native_allocate(memory, m->layers[0].rows * BLOCK, sizeof(float)));
 }
 
@@ -77,7 +74,7 @@ enum tare_status tare_native_model_create(struct tare_native_model **model,
         status = tare_team_make(&m->team, threads, err);
     if (status == TARE_OK) {
         /* Threads share inputs, not panels. */
-        m->layer_count = native_layers_of(m->layers, net, m->kernels->lanes, 1);
+        m->layer_count = native_layers_of(m->layers, net, m->kernels->lanes, 1, 1);
         m->groups = native_round_up(net->n_in, TARE_GROUP) / TARE_GROUP;
         m->rooms = native_allocate(&m->memory, (size_t)threads, sizeof *m->rooms);
         bool good = m->rooms && make_weights(m, params);
@@ -137,35 +134,7 @@ static void lay_out(float *to, const struct native_layer *layer, const float *x,
                    (layer->n_in - i < width ? layer->n_in - i : width) * sizeof *to);
 }
 
-static void first_layer(const struct tare_native_model *m, struct room *room, const float *x,
-                        size_t count, size_t rows) {
-    const struct native_layer *layer = &m->layers[0];
-    const struct tare_update none = {.kind = TARE_OPTIMIZER_SGD};
-    size_t lit = m->kernels->gather_lists_floats(&room->lists, x, count, layer->n_in);
-    bool sparse = (double)lit < NATIVE_SPARSE_BELOW * (double)(m->groups * count);
-    if (!sparse)
-        lay_out(room->x, layer, x, count);
-    for (size_t panel = 0; panel < layer->panels; panel++) {
-        float *y = room->values[0] + panel * BLOCK * layer->width;
-        float *w = layer->w.p + panel * layer->rows * layer->width;
-        struct tare_sparse_pass pass = {.groups = m->groups,
-                                        .vectors = layer->vectors,
-                                        .w = {.p = w},
-                                        .update = &none,
-                                        .next = &room->lists,
-                                        .y = y};
-        m->kernels->spread_bias(y, layer->b.p + panel * layer->width, rows, layer->vectors);
-        if (sparse)
-            m->kernels->sparse_pass(&pass);
-        else
-            m->kernels->forward(y, room->x, w, layer->n_in, layer->x_width, BLOCK, layer->vectors,
-                                0, rows);
-        if (layer->relu)
-            m->kernels->relu(y, rows * layer->width);
-    }
-}
-
-static void other_layer(const struct tare_native_model *m, const struct native_layer *layer,
+static void dense_layer(const struct tare_native_model *m, const struct native_layer *layer,
                         float *values, const float *x, size_t rows) {
     for (size_t panel = 0; panel < layer->panels; panel++) {
         float *y = values + panel * BLOCK * layer->width;
@@ -177,6 +146,34 @@ static void other_layer(const struct tare_native_model *m, const struct native_l
     }
 }
 
+static void first_layer(const struct tare_native_model *m, struct room *room, const float *x,
+                        size_t count, size_t rows) {
+    const struct native_layer *layer = &m->layers[0];
+    const struct tare_update none = {.kind = TARE_OPTIMIZER_SGD};
+    size_t lit = m->kernels->gather_lists_floats(&room->lists, x, count, layer->n_in);
+    if ((double)lit >= NATIVE_SPARSE_BELOW * (double)(m->groups * count)) {
+        lay_out(room->x, layer, x, count);
+        dense_layer(m, layer, room->values[0], room->x, rows);
+        return;
+    }
+    for (size_t panel = 0; panel < layer->panels; panel++)
+        m->kernels->spread_bias(room->values[0] + panel * BLOCK * layer->width,
+                                layer->b.p + panel * layer->width, rows, layer->vectors);
+    struct tare_sparse_pass pass = {.groups = m->groups,
+                                    .end = m->groups,
+                                    .vectors = layer->vectors,
+                                    .panels = layer->panels,
+                                    .rows = layer->rows,
+                                    .w = {.p = layer->w.p},
+                                    .update = &none,
+                                    .next = &room->lists,
+                                    .batch = BLOCK,
+                                    .y = room->values[0]};
+    m->kernels->sparse_pass(&pass);
+    for (size_t panel = 0; layer->relu && panel < layer->panels; panel++)
+        m->kernels->relu(room->values[0] + panel * BLOCK * layer->width, rows * layer->width);
+}
+
 /* count: at most BLOCK */
 static void infer_block(const struct tare_native_model *m, struct room *room, float *logits,
                         const float *x, size_t count) {
@@ -184,7 +181,7 @@ static void infer_block(const struct tare_native_model *m, struct room *room, fl
     size_t rows = native_round_up(count, TARE_ROWS);
     first_layer(m, room, x, count, rows);
     for (int l = 1; l < m->layer_count; l++)
-        other_layer(m, &m->layers[l], room->values[l % 2], room->values[(l + 1) % 2], rows);
+        dense_layer(m, &m->layers[l], room->values[l % 2], room->values[(l + 1) % 2], rows);
     const float *y = room->values[(m->layer_count - 1) % 2];
     for (size_t b = 0; b < count; b++)
         for (size_t j = 0; j < last->n_out; j += last->width)

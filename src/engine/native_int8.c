@@ -189,7 +189,7 @@ enum tare_status tare_native_int8_create(struct tare_native_int8 **model,
     if (!m)
         return tare_fail(err, TARE_MEMORY, "model", NULL, "no memory");
     m->kernels = k;
-    m->layer_count = native_layers_of(layers, net, TARE_INT8_LANES, 1);
+    m->layer_count = native_layers_of(layers, net, TARE_INT8_LANES, 1, 1);
     status = find_steps(step, layers, m->layer_count, net, params, examples, err);
     if (status == TARE_OK)
         status = make_model(m, layers, step, params, err);

@@ -54,7 +54,7 @@ static void choose_panels(struct native_layer *layer, int lanes, int parts) {
 }
 
 int native_layers_of(struct native_layer layers[TARE_MAX_LAYERS], const struct tare_net *net,
-                     int lanes, int parts) {
+                     int lanes, int first_parts, int parts) {
     size_t x_width = TARE_MAX_PANEL;
     int count = 0;
     for (int l = 0; l < net->layer_count; l++) {
@@ -69,10 +69,19 @@ int native_layers_of(struct native_layer layers[TARE_MAX_LAYERS], const struct t
                                        .offset = from->param_offset,
                                        .x_width = x_width,
                                        .rows = native_round_up(from->n_in, x_width)};
-        choose_panels(layer, lanes, parts);
+        choose_panels(layer, lanes, count == 1 ? first_parts : parts);
         x_width = layer->width;
     }
     return count;
+}
+
+bool native_make_lists(struct native_memory *memory, struct tare_lists *lists, size_t groups,
+                       size_t batch) {
+    *lists = (struct tare_lists){.batch = batch};
+    return (lists->count = native_allocate(memory, groups, sizeof *lists->count)) &&
+           (lists->row = native_allocate(memory, groups * batch, sizeof *lists->row)) &&
+           (lists->value =
+                native_allocate(memory, groups * batch * TARE_GROUP, sizeof *lists->value));
 }
 
 void native_layer_set(const struct native_layer *layer, const float *params) {

@@ -5,14 +5,17 @@
  * One turn of the loop updates the first layer for the batch before and takes the next one through
  * it, because both want the same rows of weights:
  *
- *     turn    each thread, its panels of the first layer: gradient of the layer's outputs; update
- * of the second layer's rows; update of the first layer and forward with the next batch ── barrier
- *     ahead   the layers behind, and the loss; the batch after the next is prepared
- *             ── barrier
+ *     turn    updates of the second layer; the first layer's update and its forward with the next
+ *             batch ── barrier
+ *     ahead   the layers behind, and the loss; the gradient of the first layer's outputs; the batch
+ *             after the next is prepared ── barrier
  *     back    gradients and updates of the layers from the last to the third, a barrier behind each
  *
- * The two turns at the ends of a call do half of it. All sums run in an order that depends on no
- * thread: over inputs and samples ascending. */
+ * The two turns at the ends of a call do half of it. The first layer is shared by panels where it
+ * is dense. Where it is sparse, it is shared by slices of its inputs and then by panels, so that a
+ * thread needs the entries of its slices only and takes many columns for each; an output is then
+ * the sum of its slices' parts. All sums run in an order that depends on no thread: over inputs of
+ * a slice, slices, and samples ascending. */
 #include <string.h>
 
 #include "engine/native.h"
@@ -84,6 +87,17 @@ static struct tare_state state_at(const struct tare_state *state, size_t at) {
                                state->v ? state->v + at : NULL};
 }
 
+/* What a thread does of a sparse first layer: of (slice, panel), slices outermost, a stretch. */
+struct units {
+    size_t panels, first, end;
+};
+
+static struct units share_units(const struct part *p) {
+    struct units units = {.panels = p->n->layers[0].panels};
+    share(p, &units.first, &units.end, TARE_SLICES * units.panels);
+    return units;
+}
+
 /* ---- inputs ------------------------------------------------------------------------------------
  */
 
@@ -93,15 +107,19 @@ static void point_at_records(const struct part *p, const int32_t *rows) {
         n->scratch[p->index].records[b] = n->records + n->starts[rows[b]];
 }
 
-/* The batch's inputs, into one of the two places for them. Lists are each thread's own: to make
- * them twice takes less time than to fetch half of them from another core. */
+/* The batch's inputs, into one of the two places for them. Lists are each thread's own, of the
+ * slices it has units of. */
 static void gather(const struct part *p, int place, const int32_t *rows) {
     const struct tare_native *n = p->n;
     const struct native_scratch *mine = &n->scratch[p->index];
     if (n->sparse) {
         struct tare_lists lists = mine->lists[place];
+        struct units units = share_units(p);
         point_at_records(p, rows);
-        p->k->gather_lists(&lists, mine->records, n->batch, n->net.n_in);
+        if (units.first < units.end)
+            p->k->gather_lists(&lists, mine->records, n->batch, &n->slices,
+                               (int)(units.first / units.panels),
+                               (int)((units.end - 1) / units.panels) + 1);
     } else {
         size_t first, end;
         for (size_t b = 0; b < n->batch; b++)
@@ -120,36 +138,47 @@ static float *panel_of(const struct tare_native *n, float *values, const struct 
     return values + panel * n->padded * layer->width;
 }
 
-/* Gradient of the outputs of the layer before `layer`, one panel of them, and the update of the
- * rows of w that these outputs go into. */
-static void back_through(const struct part *p, const struct native_layer *layer, size_t panel) {
+/* Gradient of one panel of the outputs of the layer before `layer`, samples first … end−1. */
+static void input_gradient(const struct part *p, const struct native_layer *layer, size_t panel,
+                           size_t first, size_t end) {
     const struct tare_native *n = p->n;
     const struct native_layer *before = layer - 1;
     float *x = panel_of(n, before->y, before, panel), *dx = panel_of(n, before->dy, before, panel);
     float *transposed = n->scratch[p->index].transposed;
-    size_t row = panel * before->width;
-    tare_transpose_panel(transposed, layer->w.p, layer->rows, layer->n_out, layer->width, row,
-                         before->width);
-    memset(dx, 0, n->padded * before->width * sizeof *dx);
+    size_t start = first * before->width, count = (end - first) * before->width;
+    p->k->transpose(transposed, layer->w.p, layer->rows, layer->n_out, layer->width,
+                    panel * before->width, before->width);
+    memset(dx + start, 0, count * sizeof *dx);
     p->k->forward(dx, layer->dy, transposed, layer->n_out, layer->width, n->padded, before->vectors,
-                  0, n->padded);
+                  first, end);
     if (before->relu)
-        p->k->relu_back(dx, x, n->padded * before->width);
+        p->k->relu_back(dx + start, x + start, count);
+}
+
+/* Update of the rows of w that a panel of the layer before goes into. */
+static void update_rows(const struct part *p, const struct native_layer *layer, size_t panel) {
+    const struct tare_native *n = p->n;
+    const struct native_layer *before = layer - 1;
+    size_t row = panel * before->width;
     for (size_t q = 0; q < layer->panels; q++) {
         struct tare_state w = state_at(&layer->w, (q * layer->rows + row) * layer->width);
-        p->k->weight_update(&w, x, panel_of(n, layer->dy, layer, q), n->padded, before->width,
+        p->k->weight_update(&w, panel_of(n, before->y, before, panel),
+                            panel_of(n, layer->dy, layer, q), n->padded, before->width,
                             layer->vectors, &p->update, 0, before->width);
     }
+}
+
+static void update_bias(const struct part *p, const struct native_layer *layer, size_t panel) {
+    struct tare_state b = state_at(&layer->b, panel * layer->width);
+    p->k->bias_update(&b, panel_of(p->n, layer->dy, layer, panel), p->n->padded, layer->vectors,
+                      &p->update);
 }
 
 static void update_biases(const struct part *p, const struct native_layer *layer) {
     size_t first, end;
     share(p, &first, &end, layer->panels);
-    for (size_t q = first; q < end; q++) {
-        struct tare_state b = state_at(&layer->b, q * layer->width);
-        p->k->bias_update(&b, panel_of(p->n, layer->dy, layer, q), p->n->padded, layer->vectors,
-                          &p->update);
-    }
+    for (size_t panel = first; panel < end; panel++)
+        update_bias(p, layer, panel);
 }
 
 /* Samples first … end−1 of one panel of the layer's outputs. */
@@ -167,76 +196,114 @@ static void forward_panel(const struct part *p, const struct native_layer *layer
 /* ---- the first layer, there and back -----------------------------------------------------------
  */
 
-/* soon_count: of this thread's records, which are the next batch's, to be fetched meanwhile. */
-static void turn_sparse(const struct part *p, size_t panel, int back, int next, size_t soon_count) {
+/* Panels first … end−1 of a slice: the bias is in what the first one adds. */
+static void turn_slice(const struct part *p, int slice, size_t first, size_t end, int back,
+                       int next, size_t soon_count) {
     const struct tare_native *n = p->n;
     const struct native_scratch *mine = &n->scratch[p->index];
     const struct native_layer *layer = &n->layers[0];
     struct tare_sparse_pass pass = {
         .groups = n->groups,
+        .first = n->slices.bound[slice],
+        .end = n->slices.bound[slice + 1],
         .vectors = layer->vectors,
-        .w = state_at(&layer->w, panel * layer->rows * layer->width),
-        .seen = n->seen + panel * n->groups,
+        .panels = end - first,
+        .rows = layer->rows,
+        .w = state_at(&layer->w, first * layer->rows * layer->width),
+        .seen = n->seen + first * n->groups,
         .back = back != NOTHING ? &mine->lists[back] : NULL,
-        .dy = panel_of(n, layer->dy, layer, panel),
+        .batch = n->padded,
+        .dy = panel_of(n, layer->dy, layer, first),
         .update = &p->update,
         .next = next != NOTHING ? &mine->lists[next] : NULL,
-        .y = panel_of(n, layer->y, layer, panel),
+        .y = panel_of(n, n->parts[slice], layer, first),
         .soon = mine->records,
         .soon_count = soon_count,
         .soon_bytes = n->record_bytes,
     };
-    if (pass.next)
-        p->k->spread_bias(pass.y, layer->b.p + panel * layer->width, n->padded, layer->vectors);
+    if (slice == 0)
+        for (size_t panel = first; panel < end; panel++) {
+            if (pass.back)
+                update_bias(p, layer, panel);
+            p->k->spread_bias(panel_of(n, n->parts[0], layer, panel),
+                              layer->b.p + panel * layer->width, n->padded, layer->vectors);
+        }
+    else
+        memset(pass.y, 0, pass.panels * n->padded * layer->width * sizeof *pass.y);
     p->k->sparse_pass(&pass);
-    if (pass.next && layer->relu)
-        p->k->relu(pass.y, n->padded * layer->width);
 }
 
-static void turn_dense(const struct part *p, size_t panel, int back, int next) {
+/* soon: the indices of the batch after the next one, or NULL; its records are asked for. */
+static void turn_sparse(const struct part *p, int back, int next, const int32_t *soon) {
+    struct units units = share_units(p);
+    size_t soon_count = soon ? p->n->batch : 0;
+    if (soon)
+        point_at_records(p, soon);
+    while (units.first < units.end) {
+        size_t slice = units.first / units.panels, start = slice * units.panels;
+        size_t end = units.end - start < units.panels ? units.end - start : units.panels;
+        turn_slice(p, (int)slice, units.first - start, end, back, next, soon_count);
+        units.first = start + end;
+        soon_count = 0; /* once is enough */
+    }
+}
+
+static void turn_dense(const struct part *p, int back, int next) {
     const struct tare_native *n = p->n;
     const struct native_layer *layer = &n->layers[0];
-    for (size_t row = 0; back != NOTHING && row < layer->rows; row += layer->x_width) {
-        struct tare_state w = state_at(&layer->w, (panel * layer->rows + row) * layer->width);
-        p->k->weight_update(&w, n->x[back] + row * n->padded, panel_of(n, layer->dy, layer, panel),
-                            n->padded, layer->x_width, layer->vectors, &p->update, 0,
-                            layer->x_width);
+    size_t first, end;
+    share(p, &first, &end, layer->panels);
+    for (size_t panel = first; panel < end; panel++) {
+        if (back != NOTHING)
+            update_bias(p, layer, panel);
+        for (size_t row = 0; back != NOTHING && row < layer->rows; row += layer->x_width) {
+            struct tare_state w = state_at(&layer->w, (panel * layer->rows + row) * layer->width);
+            p->k->weight_update(&w, n->x[back] + row * n->padded,
+                                panel_of(n, layer->dy, layer, panel), n->padded, layer->x_width,
+                                layer->vectors, &p->update, 0, layer->x_width);
+        }
+        if (next != NOTHING)
+            forward_panel(p, layer, n->x[next], panel, 0, n->padded);
     }
-    if (next != NOTHING)
-        forward_panel(p, layer, n->x[next], panel, 0, n->padded);
 }
 
 /* back: where the inputs of the batch that was are, next: of the batch that comes; soon: the
  * indices of the one after it, or NULL. */
 static void turn(const struct part *p, int back, int next, const int32_t *soon) {
     const struct tare_native *n = p->n;
-    const struct native_layer *layer = &n->layers[0];
-    size_t first, end, soon_count = 0;
-    if (soon && n->sparse) {
-        point_at_records(p, soon);
-        soon_count = n->batch;
-    }
-    lap(p, TARE_PHASE_PREPARE);
-    share(p, &first, &end, layer->panels);
-    for (size_t panel = first; panel < end; panel++) {
-        if (back != NOTHING && n->layer_count > 1)
-            back_through(p, &n->layers[1], panel);
-        lap(p, TARE_PHASE_BEHIND);
-        if (back != NOTHING) {
-            struct tare_state b = state_at(&layer->b, panel * layer->width);
-            p->k->bias_update(&b, panel_of(n, layer->dy, layer, panel), n->padded, layer->vectors,
-                              &p->update);
-        }
-        if (n->sparse)
-            turn_sparse(p, panel, back, next, soon_count);
-        else
-            turn_dense(p, panel, back, next);
-        soon_count = 0; /* once is enough */
-        lap(p, TARE_PHASE_FIRST);
-    }
-    if (back != NOTHING && n->layer_count > 1)
+    if (back != NOTHING && n->layer_count > 1) {
+        size_t first, end;
+        share(p, &first, &end, n->layers[0].panels);
+        for (size_t panel = first; panel < end; panel++)
+            update_rows(p, &n->layers[1], panel);
         update_biases(p, &n->layers[1]);
+    }
     lap(p, TARE_PHASE_BEHIND);
+    if (n->sparse)
+        turn_sparse(p, back, next, soon);
+    else
+        turn_dense(p, back, next);
+    lap(p, TARE_PHASE_FIRST);
+}
+
+/* Samples first … end−1 of a sparse first layer's outputs from their parts. */
+static void add_slices(const struct part *p, size_t first, size_t end) {
+    const struct tare_native *n = p->n;
+    const struct native_layer *layer = &n->layers[0];
+    size_t start = first * layer->width, count = (end - first) * layer->width;
+    for (size_t panel = 0; panel < layer->panels; panel++) {
+        float *y = panel_of(n, layer->y, layer, panel) + start;
+        p->k->add(y, panel_of(n, n->parts[0], layer, panel) + start,
+                  panel_of(n, n->parts[1], layer, panel) + start, count);
+        if (layer->relu)
+            p->k->relu(y, count);
+    }
+}
+
+/* Gradient of the first layer's outputs, samples first … end−1. */
+static void first_gradient(const struct part *p, size_t first, size_t end) {
+    for (size_t panel = 0; panel < p->n->layers[0].panels; panel++)
+        input_gradient(p, &p->n->layers[1], panel, first, end);
 }
 
 /* ---- the layers behind it ----------------------------------------------------------------------
@@ -249,6 +316,12 @@ static void ahead(const struct part *p, const int32_t *rows) {
     size_t first, end, first_row, end_row;
     const struct native_layer *last = &n->layers[n->layer_count - 1];
     share_rows(p, &first_row, &end_row);
+    if (n->sparse)
+        add_slices(p, first_row, end_row);
+    if (n->sparse && n->layer_count > 2) {
+        lap(p, TARE_PHASE_BEHIND);
+        barrier(p);
+    }
     for (const struct native_layer *layer = &n->layers[1]; layer < last; layer++) {
         share(p, &first, &end, layer->panels);
         for (size_t panel = first; panel < end; panel++)
@@ -266,17 +339,27 @@ static void ahead(const struct part *p, const int32_t *rows) {
         p->k->relu_back(panel_of(n, last->dy, last, panel) + first_row * last->width,
                         panel_of(n, last->y, last, panel) + first_row * last->width,
                         (end_row - first_row) * last->width);
+    if (n->layer_count == 2)
+        first_gradient(p, first_row, end_row);
     lap(p, TARE_PHASE_BEHIND);
 }
 
 static void back(const struct part *p) {
     const struct tare_native *n = p->n;
+    size_t first, end;
     for (int l = n->layer_count - 1; l > 1; l--) {
-        size_t first, end;
         share(p, &first, &end, n->layers[l - 1].panels);
-        for (size_t panel = first; panel < end; panel++)
-            back_through(p, &n->layers[l], panel);
+        for (size_t panel = first; panel < end; panel++) {
+            input_gradient(p, &n->layers[l], panel, 0, n->padded);
+            update_rows(p, &n->layers[l], panel);
+        }
         update_biases(p, &n->layers[l]);
+        lap(p, TARE_PHASE_BEHIND);
+        barrier(p);
+    }
+    if (n->layer_count > 2) {
+        share_rows(p, &first, &end);
+        first_gradient(p, first, end);
         lap(p, TARE_PHASE_BEHIND);
         barrier(p);
     }

@@ -18,27 +18,15 @@ typedef __m256i I;
 #define v_max(a, b) _mm256_max_ps(a, b)
 #define v_positive(y, d) _mm256_and_ps(_mm256_cmp_ps(y, _mm256_setzero_ps(), _CMP_GT_OQ), d)
 #define v_round(x) _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
-#define i_zero() _mm256_setzero_si256()
+#define PANELS_AT_ONCE 1
 
 static inline I numbers(void) {
     return _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
 }
 
-static inline V v_keep(V x, size_t n, V other) {
+static inline V v_keep(V x, size_t n) {
     I mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(n < LANES ? (int)n : LANES), numbers());
-    return _mm256_blendv_ps(other, x, _mm256_castsi256_ps(mask));
-}
-
-static inline float v_lanes_sum(V x) {
-    __m128 a = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-    a = _mm_add_ps(a, _mm_movehl_ps(a, a));
-    return _mm_cvtss_f32(_mm_add_ss(a, _mm_movehdup_ps(a)));
-}
-
-static inline float v_lanes_max(V x) {
-    __m128 a = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-    a = _mm_max_ps(a, _mm_movehl_ps(a, a));
-    return _mm_cvtss_f32(_mm_max_ss(a, _mm_movehdup_ps(a)));
+    return _mm256_and_ps(x, _mm256_castsi256_ps(mask));
 }
 
 /* NaN becomes some power; what it is multiplied with is NaN then too. */
@@ -59,8 +47,10 @@ static inline V v_mantissa(V x) {
 }
 
 /* Root and quotient are exact here: the approximations have 12 bits only. */
-static inline V v_step(V m, V v, V epsilon) {
-    return m / (_mm256_sqrt_ps(v) + epsilon);
+static inline __attribute__((always_inline)) void v_steps(V *step, const V *m, const V *v,
+                                                          V epsilon, const int K) {
+    for (int k = 0; k < K; k++)
+        step[k] = m[k] / (_mm256_sqrt_ps(v[k]) + epsilon);
 }
 
 static inline I i_load(const uint8_t *p, size_t bytes) {
@@ -70,6 +60,10 @@ static inline I i_load(const uint8_t *p, size_t bytes) {
     for (size_t i = 0; i < bytes; i++)
         copy[i] = p[i];
     return _mm256_loadu_si256((const I *)(const void *)copy);
+}
+
+static inline void i_store(float *p, I x) {
+    _mm256_storeu_si256((I *)(void *)p, x);
 }
 
 /* Pairs, then fours, then halves of a vector change places. */
@@ -110,21 +104,24 @@ static inline size_t i_compress(uint32_t *to, uint32_t bits, int32_t first) {
     return (size_t)__builtin_popcount(bits);
 }
 
-static inline size_t i_pack(int32_t *to, uint32_t *bits, I x) {
+static inline uint32_t i_pack(uint64_t *to, I x, int32_t first) {
     I zero = _mm256_cmpeq_epi32(x, _mm256_setzero_si256());
-    *bits = ~(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(zero)) & 0xffU;
-    _mm256_storeu_si256((I *)(void *)to, _mm256_permutevar8x32_epi32(x, set_lanes(*bits)));
-    return (size_t)__builtin_popcount(*bits);
+    uint32_t bits = ~(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(zero)) & 0xffU;
+    I lanes = set_lanes(bits), words = _mm256_permutevar8x32_epi32(x, lanes);
+    lanes = _mm256_add_epi32(lanes, _mm256_set1_epi32(first));
+    I a = _mm256_unpacklo_epi32(lanes, words), b = _mm256_unpackhi_epi32(lanes, words);
+    _mm256_storeu_si256((I *)(void *)to, _mm256_permute2x128_si256(a, b, 0x20));
+    _mm256_storeu_si256((I *)(void *)(to + 4), _mm256_permute2x128_si256(a, b, 0x31));
+    return bits;
 }
 
-/* Each lane takes the word whose number is the count of set bits below it. */
-static inline I i_expand(const uint32_t *p, uint32_t bits) {
-    uint64_t bytes = _pdep_u64(bits, 0x0101010101010101U) * 0xffU;
-    I lanes =
-        _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)_pdep_u64(0x0706050403020100U, bytes)));
-    I mask = _mm256_cvtepi8_epi32(_mm_cvtsi64_si128((long long)bytes));
-    I x = _mm256_loadu_si256((const I *)(const void *)p);
-    return _mm256_and_si256(_mm256_permutevar8x32_epi32(x, lanes), mask);
+static inline void i_halves(uint32_t *low, uint32_t *high, const uint64_t *p) {
+    V a = _mm256_loadu_ps((const float *)(const void *)p);
+    V b = _mm256_loadu_ps((const float *)(const void *)(p + 4));
+    I l = _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0x88));
+    I h = _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0xdd));
+    _mm256_store_si256((I *)(void *)low, _mm256_permute4x64_epi64(l, 0xd8));
+    _mm256_store_si256((I *)(void *)high, _mm256_permute4x64_epi64(h, 0xd8));
 }
 
 static inline uint32_t v_lit(const float *p) {

@@ -18,33 +18,46 @@ typedef __m512i I;
 #define v_max(a, b) _mm512_max_ps(a, b)
 #define v_positive(y, d)                                                                           \
     _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_GT_OQ), d)
-#define v_lanes_sum(x) _mm512_reduce_add_ps(x)
-#define v_lanes_max(x) _mm512_reduce_max_ps(x)
 #define v_round(x) _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 #define v_power2(x) _mm512_scalef_ps(_mm512_set1_ps(1.0F), x)
 #define v_exponent(x) _mm512_getexp_ps(x)
 #define v_mantissa(x) _mm512_getmant_ps(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero)
-#define i_zero() _mm512_setzero_si512()
+#define PANELS_AT_ONCE 2
 
-static inline V v_keep(V x, size_t n, V other) {
-    return n >= LANES ? x : _mm512_mask_mov_ps(other, (__mmask16)((1U << n) - 1), x);
+static inline V v_keep(V x, size_t n) {
+    return n >= LANES ? x : _mm512_maskz_mov_ps((__mmask16)((1U << n) - 1), x);
 }
 
 /* The processor's approximations have 14 bits; one step of Newton's method makes that 27. √v is
- * v·(1/√v), and the smallest normal number stands in for a v of 0. */
-static inline V v_step(V m, V v, V epsilon) {
-    V r = _mm512_rsqrt14_ps(_mm512_max_ps(v, _mm512_set1_ps(0x1p-126F)));
-    V root = v * r; /* √v·(1 + δ); then √v ≈ root + ½·r·(v − root²) */
-    root = v_fma(_mm512_set1_ps(0.5F) * r, v_fnma(root, root, v), root);
-    V d = root + epsilon;
-    V q = _mm512_rcp14_ps(d);
-    q = v_fma(q, v_fnma(d, q, _mm512_set1_ps(1.0F)), q);
-    return m * q;
+ * v·(1/√v), and the smallest normal number stands in for a v of 0. An EACH is K instructions that
+ * don't wait for each other; the empty asm has the compiler leave them side by side. */
+#define EACH(x, value)                                                                             \
+    _Pragma("GCC unroll 8") for (int k = 0; k < K; k++) {                                          \
+        (x)[k] = value;                                                                            \
+        __asm__("" : "+v"((x)[k]));                                                                \
+    }
+static inline __attribute__((always_inline)) void v_steps(V *step, const V *m, const V *v,
+                                                          V epsilon, const int K) {
+    V r[8], root[8], d[8];
+    EACH(r, _mm512_rsqrt14_ps(_mm512_max_ps(v[k], _mm512_set1_ps(0x1p-126F))))
+    EACH(root, v[k] * r[k]) /* √v·(1 + δ); √v ≈ root + ½·r·(v − root²) */
+    EACH(r, _mm512_set1_ps(0.5F) * r[k])
+    EACH(d, v_fnma(root[k], root[k], v[k]))
+    EACH(d, v_fma(r[k], d[k], root[k]))
+    EACH(d, d[k] + epsilon)
+    EACH(r, _mm512_rcp14_ps(d[k]))
+    EACH(d, v_fnma(d[k], r[k], _mm512_set1_ps(1.0F)))
+    EACH(r, v_fma(r[k], d[k], r[k]))
+    EACH(step, m[k] * r[k])
 }
 
 static inline I i_load(const uint8_t *p, size_t bytes) {
     return bytes >= 64 ? _mm512_loadu_si512(p)
                        : _mm512_maskz_loadu_epi8(((__mmask64)1 << bytes) - 1, p);
+}
+
+static inline void i_store(float *p, I x) {
+    _mm512_storeu_si512(p, x);
 }
 
 /* Pairs, then fours, then quarters of a vector change places. */
@@ -85,14 +98,27 @@ static inline size_t i_compress(uint32_t *to, uint32_t bits, int32_t first) {
     return (size_t)__builtin_popcount(bits);
 }
 
-static inline size_t i_pack(int32_t *to, uint32_t *bits, I x) {
-    *bits = _mm512_test_epi32_mask(x, x);
-    _mm512_storeu_si512(to, _mm512_maskz_compress_epi32((__mmask16)*bits, x));
-    return (size_t)__builtin_popcount(*bits);
+static inline uint32_t i_pack(uint64_t *to, I x, int32_t first) {
+    const I number = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const I low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    __mmask16 bits = _mm512_test_epi32_mask(x, x);
+    I words = _mm512_maskz_compress_epi32(bits, x);
+    I numbers =
+        _mm512_maskz_compress_epi32(bits, _mm512_add_epi32(number, _mm512_set1_epi32(first)));
+    _mm512_storeu_si512(to, _mm512_permutex2var_epi32(numbers, low, words));
+    if (__builtin_popcount(bits) > 8)
+        _mm512_storeu_si512(
+            to + 8,
+            _mm512_permutex2var_epi32(numbers, _mm512_add_epi32(low, _mm512_set1_epi32(8)), words));
+    return bits;
 }
 
-static inline I i_expand(const uint32_t *p, uint32_t bits) {
-    return _mm512_maskz_expandloadu_epi32((__mmask16)bits, p);
+static inline void i_halves(uint32_t *low, uint32_t *high, const uint64_t *p) {
+    const I even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    I a = _mm512_loadu_si512(p), b = _mm512_loadu_si512(p + 8);
+    _mm512_store_si512(low, _mm512_permutex2var_epi32(a, even, b));
+    _mm512_store_si512(
+        high, _mm512_permutex2var_epi32(a, _mm512_or_epi32(even, _mm512_set1_epi32(1)), b));
 }
 
 static inline uint32_t v_lit(const float *p) {

@@ -36,18 +36,7 @@ const struct tare_kernels *tare_kernels_find(const char *name) {
 }
 
 size_t tare_record_words(size_t n_in) {
-    size_t groups = (n_in + TARE_GROUP - 1) / TARE_GROUP;
-    return (groups + 31) / 32 + groups + TARE_RECORD_SPARE;
-}
-
-void tare_transpose_panel(float *t, const float *w, size_t n_in, size_t n_out, size_t width,
-                          size_t first, size_t x_width) {
-    for (size_t j = 0; j < n_out; j += width)
-        for (size_t i = 0; i < x_width; i++) {
-            const float *row = w + (j / width * n_in + first + i) * width;
-            for (size_t c = 0; c < width && j + c < n_out; c++)
-                t[(j + c) * x_width + i] = row[c];
-        }
+    return 1 + (n_in + TARE_GROUP - 1) / TARE_GROUP + TARE_RECORD_SPARE;
 }
 
 #define FLUSH_AND_IGNORE 0x8040U /* MXCSR: results to zero, operands as zero */

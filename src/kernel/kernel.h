@@ -46,34 +46,51 @@ struct tare_state {
     float *p, *m, *v;
 };
 
-/* A batch's non-zero inputs, by group of TARE_GROUP neighbouring ones. Group g has count[g]
- * entries, in ascending order of sample, at g·batch: sample row[e], values (4). */
-struct tare_lists {
-    size_t batch;    /* padded: room for as many entries per group */
-    uint32_t *count; /* (groups) */
-    uint32_t *row;   /* (groups, batch) */
-    float *value;    /* (groups, batch, TARE_GROUP) */
+/* The groups of TARE_GROUP neighbouring inputs, cut into slices: slice s is groups bound[s] …
+ * bound[s + 1] − 1. A sum over all inputs is the sum of its slices' sums, whoever took which. */
+#define TARE_SLICES 2
+struct tare_slices {
+    size_t bound[TARE_SLICES + 1];
 };
 
-/* A sparse image is kept as a record: a bit for each of its groups that isn't all zero, in words of
- * 32, then the four bytes of each of these groups. It is read often and at random: the record of an
- * MNIST image is 250 bytes. So many words it can take, with what is written behind it: */
+/* A batch's non-zero inputs by group, of one slice or of neighbouring ones. Group g has count[g]
+ * entries, in ascending order of sample, at g·batch: sample row[e], values (4). */
+struct tare_lists {
+    size_t batch;     /* padded: room for as many entries per group */
+    uint32_t *count;  /* (groups) */
+    uint32_t *row;    /* (groups, batch) */
+    float *value;     /* (groups, batch, TARE_GROUP) */
+    uint64_t *entry;  /* (groups, batch + TARE_ENTRY_SPARE): only gather_lists' own */
+    uint64_t **front; /* (groups), the same */
+};
+/* Makes a group's room an odd number of cache lines: the groups' fronts, which are all written at
+ * once, then lie in different sets of the cache. */
+#define TARE_ENTRY_SPARE 8
+
+/* A sparse image is kept as a record: the number of its entries in the first slice, in the high 32
+ * bits of all of them; then an entry for each of its groups that isn't all zero, ascending: the
+ * group's number, its four bytes in the high 32 bits. The record of an MNIST image is 430 bytes. So
+ * many words it can take, with what is written behind it: */
 #define TARE_RECORD_SPARE 16
 size_t tare_record_words(size_t n_in);
 
-/* One panel of a sparse first layer, there and back: for each group of inputs the gradient of its
- * rows of w from `back` and dy, the update, and at once what the new rows add to y for `next`. */
+/* A sparse first layer, there and back, for some panels and groups first … end−1: for each group of
+ * inputs the gradient of its rows of w from `back` and dy, the update, and at once what the new
+ * rows add to y for `next`. What w, seen, dy and y say of is the first of the panels. */
 struct tare_sparse_pass {
-    size_t groups;
+    size_t groups, first, end; /* groups: of the layer */
     int vectors;
-    struct tare_state w; /* (groups · 4, width) of this panel */
-    uint8_t *seen;       /* (groups): a gradient has been here; before, all of m and v is 0 */
+    size_t panels;
+    size_t rows;         /* of w in a panel: groups · 4 at least */
+    struct tare_state w; /* (panels, rows, width) */
+    uint8_t *seen; /* (panels, groups): a gradient has been here; before, all of m and v is 0 */
     const struct tare_lists *back;    /* NULL: no update */
-    const float *dy;                  /* (batch, width) */
+    size_t batch;                     /* rows of dy and y in a panel */
+    const float *dy;                  /* (panels, batch, width) */
     const struct tare_update *update; /* not NULL */
     const struct tare_lists *next;    /* NULL: no forward */
-    float *y;                         /* (batch, width), added to */
-    const uint32_t *const *soon;      /* records that will be read soon, */
+    float *y;                         /* (panels, batch, width), added to */
+    const uint64_t *const *soon;      /* records that will be read soon, */
     size_t soon_count, soon_bytes;    /* so many, each of about so many bytes */
 };
 
@@ -82,18 +99,21 @@ struct tare_kernels {
     int lanes; /* floats in a vector */
     bool (*available)(void);
 
-    /* An image of n_in bytes as a record, and a batch's lists from count records: all groups. The
-     * record has room for tare_record_words(n_in); returns how many words it takes. */
-    size_t (*pack)(uint32_t *record, const uint8_t *image, size_t n_in);
-    void (*gather_lists)(struct tare_lists *lists, const uint32_t *const *records, size_t count,
-                         size_t n_in);
+    /* An image of n_in bytes as a record, and a batch's lists from count records: the groups of
+     * slices first … end−1. The record has room for tare_record_words(n_in); returns how many words
+     * it takes. */
+    size_t (*pack)(uint64_t *record, const uint8_t *image, size_t n_in,
+                   const struct tare_slices *slices);
+    void (*gather_lists)(struct tare_lists *lists, const uint64_t *const *records, size_t count,
+                         const struct tare_slices *slices, int first, int end);
 
     /* From images: (count) pointers to n_in bytes, x = byte / 255.0f: x: (panels, batch, width), of
      * samples first … end−1. */
     void (*gather_dense)(float *x, const uint8_t *const *images, size_t count, size_t n_in,
                          size_t batch, size_t width, size_t first, size_t end);
 
-    /* From floats, x: (count, n_in), all groups; returns the entries of all of them. */
+    /* From floats, x: (count, n_in), all groups; returns the entries of all of them. entry and
+     * front aren't needed. */
     size_t (*gather_lists_floats)(struct tare_lists *lists, const float *x, size_t count,
                                   size_t n_in);
 
@@ -112,6 +132,11 @@ struct tare_kernels {
     void (*forward)(float *y, const float *x, const float *w, size_t n_in, size_t x_width,
                     size_t batch, int vectors, size_t first, size_t end);
 
+    /* Rows first … first + x_width − 1 of w: (panels, n_in, width), turned on their side: t:
+     * (n_out, x_width). The gradient of a layer's inputs is a `forward` with t. */
+    void (*transpose)(float *t, const float *w, size_t n_in, size_t n_out, size_t width,
+                      size_t first, size_t x_width);
+
     /* Gradient of rows first … end−1 of w and their update: g[i] = Σ_b x[b][i]·dy[b]. x: one panel
      * of x_width; rows count inside it. order: samples ascending from 0 */
     void (*weight_update)(const struct tare_state *w, const float *x, const float *dy, size_t batch,
@@ -124,6 +149,8 @@ struct tare_kernels {
 
     /* y: (rows, width) = bias: (width) in each row */
     void (*spread_bias)(float *y, const float *bias, size_t rows, int vectors);
+    /* y = a + b. n: multiple of 16 */
+    void (*add)(float *y, const float *a, const float *b, size_t n);
     /* y = max(y, 0), NaN stays; and dy = 0 where y ≤ 0. n: multiple of 16 */
     void (*relu)(float *y, size_t n);
     void (*relu_back)(float *dy, const float *y, size_t n);
@@ -141,10 +168,10 @@ struct tare_kernels {
                          size_t end);
 };
 
-/* Transposes rows first … first + x_width − 1 of w: (panels, n_in, width) into t: (n_out, x_width):
- * what the gradient of a layer's inputs is a `forward` with. */
-void tare_transpose_panel(float *t, const float *w, size_t n_in, size_t n_out, size_t width,
-                          size_t first, size_t x_width);
+/* Where the entries of slice s begin in a record, s ≤ TARE_SLICES. */
+static inline size_t tare_record_at(const uint64_t *record, int s) {
+    return 1 + (s == 0 ? 0 : s == 1 ? record[0] >> 32 : record[0] & UINT32_MAX);
+}
 
 /* In the calling thread, from now on: numbers below 2⁻¹²⁶ are 0. Moments without a gradient decay
  * into them within a thousand steps, and a processor takes a hundred cycles for each. Returns what

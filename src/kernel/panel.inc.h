@@ -5,15 +5,22 @@
  *     v_zero v_one(x) v_load v_store   from and to memory that is aligned to a vector
  *     v_fma(a, b, c)  v_fnma(a, b, c)  a·b + c, c − a·b, rounded once
  *     v_max v_positive(y, d)           the larger, b where either is NaN; d where y > 0, else 0
- *     v_keep(x, n, other)              the first n lanes of x, other in the rest
- *     v_lanes_sum v_lanes_max          over all lanes, as a float, always in the same order
- *     v_step(m, v, ê)                  m / (√v + ê); 0 where m is 0
+ *     v_steps(step, m, v, ê, K)        m / (√v + ê) of K vectors; 0 where m is 0
  *     v_round v_power2(x)              to the nearest integer; 2ˣ of an integral x of −126 … 127
- *     v_exponent v_mantissa            x = mantissa · 2^exponent, 1 ≤ mantissa < 2, for normal x >
- * 0 i_load(p, bytes)                 LANES · 4 bytes, 0 from `bytes` on i_transpose(I[LANES]) of
- * LANES by LANES int32 i_pack(to, rows, x, first)       lanes of x that aren't 0 to `to`, first +
- * their numbers to `rows`; up to LANES words are written; returns how many count v_bytes(p) LANES
- * bytes as floats
+ *     v_exponent v_mantissa            x = mantissa · 2^exponent, 1 ≤ mantissa < 2, normal x > 0
+ *     v_keep(x, n)                     the first n lanes of x, 0 in the rest
+ *     v_lit(p)                         a bit for each of LANES floats, anywhere, that isn't 0
+ *     v_bytes(p)                       LANES bytes as floats, over 255
+ *     i_load(p, bytes) i_store(p, x)   LANES · 4 bytes, 0 from `bytes` on; to anywhere
+ *     i_transpose(I[LANES])            LANES by LANES int32
+ *     i_compress(to, bits, first)      first + the numbers of the bits that are set; up to LANES
+ *                                      words are written; returns how many count
+ *     i_pack(to, x, first)             the lanes of x that aren't 0 in the high halves of `to`,
+ *                                      first + their numbers in the low ones; up to LANES are
+ *                                      written; returns a bit for each that counts
+ *     i_halves(low, high, p)           of LANES words of 64 bits, low and high to aligned places
+ *     PANELS_AT_ONCE                   panels of two vectors whose sums fit into the registers,
+ *                                      four rows of each
  *
  * Loops over vectors and rows of a tile have constant bounds and are unrolled whole, so that a tile
  * stays in registers; N, the vectors of a panel, is a constant by the time a function is compiled.
@@ -27,6 +34,8 @@
 /* ---- updates -----------------------------------------------------------------------------------
  */
 
+#define MOST_TOGETHER 8 /* vectors of parameters: as many as wait 4 cycles at 2 a cycle */
+
 /* A tare_update in registers. */
 struct NAMED(constants) {
     V lr, momentum, beta1, beta2, rate, epsilon;
@@ -37,24 +46,30 @@ INLINE struct NAMED(constants) constants_of(const struct tare_update *u) {
                                      v_one(u->beta2), v_one(u->rate),     v_one(u->epsilon)};
 }
 
-/* One vector of parameters at w.p + at; returns what they have become. */
-INLINE V update_one(const struct tare_state w, size_t at, V g, const struct NAMED(constants) c,
-                    const enum tare_optimizer_kind kind) {
-    V p = v_load(w.p + at);
-    if (kind == TARE_OPTIMIZER_ADAM) {
-        V m = v_fma(c.beta1, v_load(w.m + at), g);
-        V v = v_fma(g, g, c.beta2 * v_load(w.v + at));
-        v_store(w.m + at, m);
-        v_store(w.v + at, v);
-        p = v_fnma(c.rate, v_step(m, v, c.epsilon), p);
-    } else if (kind == TARE_OPTIMIZER_MOMENTUM) {
-        V v = v_fma(c.momentum, v_load(w.v + at), g);
-        v_store(w.v + at, v);
-        p = v_fnma(c.lr, v, p);
-    } else
-        p = v_fnma(c.lr, g, p);
-    v_store(w.p + at, p);
-    return p;
+/* K neighbouring vectors of parameters from w.p + at on; g: their gradient, then what they have
+ * become. They take each step together, so that none waits for itself. */
+INLINE void update_some(const struct tare_state w, size_t at, V *g, const struct NAMED(constants) c,
+                        const int K, const enum tare_optimizer_kind kind) {
+    V m[MOST_TOGETHER], v[MOST_TOGETHER];
+    UNROLL for (int k = 0; k < K; k++) {
+        size_t k_at = at + (size_t)(k * LANES);
+        if (kind == TARE_OPTIMIZER_ADAM) {
+            m[k] = v_fma(c.beta1, v_load(w.m + k_at), g[k]);
+            v[k] = v_fma(g[k], g[k], c.beta2 * v_load(w.v + k_at));
+            v_store(w.m + k_at, m[k]);
+            v_store(w.v + k_at, v[k]);
+        } else if (kind == TARE_OPTIMIZER_MOMENTUM) {
+            g[k] = v_fma(c.momentum, v_load(w.v + k_at), g[k]);
+            v_store(w.v + k_at, g[k]);
+        }
+    }
+    if (kind == TARE_OPTIMIZER_ADAM)
+        v_steps(g, m, v, c.epsilon, K);
+    UNROLL for (int k = 0; k < K; k++) {
+        size_t k_at = at + (size_t)(k * LANES);
+        g[k] = v_fnma(kind == TARE_OPTIMIZER_ADAM ? c.rate : c.lr, g[k], v_load(w.p + k_at));
+        v_store(w.p + k_at, g[k]);
+    }
 }
 
 /* A switch over the optimisers around a call whose last argument is a constant then. */
@@ -74,63 +89,49 @@ INLINE V update_one(const struct tare_state w, size_t at, V g, const struct NAME
 /* ---- the sparse first layer --------------------------------------------------------------------
  */
 
-/* The bits of the LANES groups from `block` on, in a record. */
-INLINE uint32_t record_bits(const uint32_t *record, size_t block) {
-    return record[block / 32] >> block % 32 & (uint32_t)((1ULL << LANES) - 1);
-}
-
-static size_t NAMED(pack)(uint32_t *record, const uint8_t *image, size_t n_in) {
-    size_t groups = (n_in + TARE_GROUP - 1) / TARE_GROUP, words = (groups + 31) / 32;
-    memset(record, 0, words * sizeof *record);
-    for (size_t block = 0; block < groups; block += LANES) {
-        size_t start = block * TARE_GROUP;
-        uint32_t bits;
-        words += i_pack((int32_t *)record + words, &bits, i_load(image + start, n_in - start));
-        record[block / 32] |= bits << block % 32;
+static size_t NAMED(pack)(uint64_t *record, const uint8_t *image, size_t n_in,
+                          const struct tare_slices *slices) {
+    uint64_t words = 1, in_first = 0;
+    for (size_t start = 0; start < n_in; start += LANES * TARE_GROUP) {
+        size_t g = start / TARE_GROUP, bound = slices->bound[1];
+        uint32_t bits = i_pack(record + words, i_load(image + start, n_in - start), (int32_t)g);
+        size_t before = bound <= g ? 0 : bound - g < LANES ? bound - g : LANES;
+        words += (unsigned)__builtin_popcount(bits);
+        in_first += (unsigned)__builtin_popcount(bits & ((1U << before) - 1));
     }
+    record[0] = in_first << 32 | (words - 1);
     return words;
 }
 
-/* A block of groups at a time, LANES samples at a time: a square of words that is turned on its
- * side, so that a group's words lie together. */
-static void NAMED(gather_lists)(struct tare_lists *lists, const uint32_t *const *records,
-                                size_t count, size_t n_in) {
-    size_t room = lists->batch, groups = (n_in + TARE_GROUP - 1) / TARE_GROUP;
-    memset(lists->count, 0, groups * sizeof *lists->count);
-    for (size_t b = 0; b < count; b += LANES) {
-        const uint32_t *word[LANES];
-        for (size_t i = 0; i < LANES && b + i < count; i++)
-            word[i] = records[b + i] + (groups + 31) / 32;
-        for (size_t block = 0; block < groups; block += LANES) {
-            I square[LANES];
-            for (size_t i = 0; i < LANES; i++) {
-                square[i] = i_zero();
-                if (b + i < count) {
-                    uint32_t bits = record_bits(records[b + i], block);
-                    square[i] = i_expand(word[i], bits);
-                    word[i] += __builtin_popcount(bits);
-                }
-            }
-            i_transpose(square);
-            for (size_t i = 0; i < LANES && block + i < groups; i++) {
-                size_t g = block + i, had = lists->count[g], at = g * room + had;
-                /* The words wait where their values will be. */
-                uint32_t bits;
-                lists->count[g] += (uint32_t)i_pack(
-                    (int32_t *)lists->value + g * room * TARE_GROUP + had, &bits, square[i]);
-                i_compress(lists->row + at, bits, (int32_t)b);
-            }
+/* Entries go to their groups one by one, the sample's number in place of the group's; then each
+ * group's are taken apart, a vector at a time: what lies behind the last is nobody's. */
+static void NAMED(gather_lists)(struct tare_lists *lists, const uint64_t *const *records,
+                                size_t count, const struct tare_slices *slices, int first,
+                                int end) {
+    size_t room = lists->batch, stride = room + TARE_ENTRY_SPARE;
+    uint64_t **front = lists->front;
+    for (size_t g = slices->bound[first]; g < slices->bound[end]; g++)
+        front[g] = lists->entry + g * stride;
+    for (size_t b = 0; b < count; b++) {
+        const uint64_t *entry = records[b] + tare_record_at(records[b], first);
+        const uint64_t *behind = records[b] + tare_record_at(records[b], end);
+        for (; entry < behind; entry++) {
+            uint32_t g = (uint32_t)*entry;
+            *front[g]++ = (*entry ^ g) | b;
         }
     }
-    for (size_t g = 0; g < groups; g++) {
-        /* From the last on, 16 entries at a time so that the end of the loop is foreseen: what lies
-         * behind the last is nobody's. */
+    for (size_t g = slices->bound[first]; g < slices->bound[end]; g++) {
+        const uint64_t *from = lists->entry + g * stride;
+        size_t left = (size_t)(front[g] - from);
+        uint32_t *row = lists->row + g * room;
         float *value = lists->value + g * room * TARE_GROUP;
-        for (size_t left = (lists->count[g] + 15) / 16 * 16 * TARE_GROUP; left > 0;)
-            UNROLL for (int i = 0; i < 16 * TARE_GROUP; i += LANES) {
-                left -= LANES;
-                v_store(value + left, v_bytes((const uint8_t *)value + left));
-            }
+        lists->count[g] = (uint32_t)left;
+        for (size_t e = 0; e < left; e += LANES) {
+            _Alignas(64) uint8_t bytes[LANES * TARE_GROUP];
+            i_halves(row + e, (uint32_t *)(void *)bytes, from + e);
+            UNROLL for (size_t i = 0; i < LANES * TARE_GROUP; i += LANES)
+                v_store(value + e * TARE_GROUP + i, v_bytes(bytes + i));
+        }
     }
 }
 
@@ -213,48 +214,62 @@ static void NAMED(forward_row)(float *y, const float *x, const uint32_t *index, 
                  : forward_row_n(y, x, index, count, w, 2);
 }
 
-/* acc: gradient of a group's rows; entries in order. */
-INLINE void group_gradient(V acc[TARE_GROUP][2], const struct tare_lists *lists, size_t g,
-                           const float *dy, const int N) {
+/* Vectors are numbered through the P panels of N that are taken at once: vector q is vector q % N
+ * of panel q / N. */
+#define MOST_VECTORS (2 * PANELS_AT_ONCE)
+
+/* acc: gradient of a group's rows; entries in order. panel: floats from a panel of dy to the next
+ */
+INLINE void group_gradient(V acc[TARE_GROUP][MOST_VECTORS], const struct tare_lists *lists,
+                           size_t g, const float *dy, size_t panel, const int N, const int P) {
     const uint32_t *row = lists->row + g * lists->batch, *end = row + lists->count[g];
     const float *x = lists->value + g * lists->batch * TARE_GROUP;
-    UNROLL for (int i = 0; i < TARE_GROUP; i++) UNROLL for (int n = 0; n < N; n++) acc[i][n] =
+    UNROLL for (int i = 0; i < TARE_GROUP; i++) UNROLL for (int q = 0; q < N * P; q++) acc[i][q] =
         v_zero();
     for (; row < end; row++, x += TARE_GROUP) {
-        const float *d = dy + (size_t)*row * (size_t)(N * LANES);
-        V d0 = v_load(d), d1 = N > 1 ? v_load(d + LANES) : d0;
+        const float *from = dy + (size_t)*row * (size_t)(N * LANES);
+        V d[MOST_VECTORS];
+        UNROLL for (int q = 0; q < N * P; q++) d[q] =
+            v_load(from + (size_t)(q / N) * panel + (size_t)(q % N * LANES));
         UNROLL for (int i = 0; i < TARE_GROUP; i++) {
             V xi = v_one(x[i]);
-            acc[i][0] = v_fma(xi, d0, acc[i][0]);
-            if (N > 1)
-                acc[i][1] = v_fma(xi, d1, acc[i][1]);
+            UNROLL for (int q = 0; q < N * P; q++) acc[i][q] = v_fma(xi, d[q], acc[i][q]);
         }
     }
 }
 
-/* y of each entry's sample += x·w, the group's inputs in order. */
-INLINE void group_forward(float *y, const struct tare_lists *lists, size_t g, V w[TARE_GROUP][2],
-                          const int N) {
+/* y of E neighbouring entries' samples += x·w, the group's inputs in order. No two of them are of
+ * the same sample, so that their sums needn't wait for each other. */
+INLINE void entries_forward(float *y, size_t panel, const uint32_t *row, const float *x,
+                            V w[TARE_GROUP][MOST_VECTORS], const int N, const int P, const int E) {
+    float *to[2];
+    V sum[2][MOST_VECTORS];
+    UNROLL for (int e = 0; e < E; e++) {
+        to[e] = y + (size_t)row[e] * (size_t)(N * LANES);
+        UNROLL for (int q = 0; q < N * P; q++) sum[e][q] =
+            v_load(to[e] + (size_t)(q / N) * panel + (size_t)(q % N * LANES));
+    }
+    UNROLL for (int i = 0; i < TARE_GROUP; i++) UNROLL for (int e = 0; e < E; e++) {
+        V xi = v_one(x[e * TARE_GROUP + i]);
+        UNROLL for (int q = 0; q < N * P; q++) sum[e][q] = v_fma(xi, w[i][q], sum[e][q]);
+    }
+    UNROLL for (int e = 0; e < E; e++) UNROLL for (int q = 0; q < N * P; q++)
+        v_store(to[e] + (size_t)(q / N) * panel + (size_t)(q % N * LANES), sum[e][q]);
+}
+
+INLINE void group_forward(float *y, size_t panel, const struct tare_lists *lists, size_t g,
+                          V w[TARE_GROUP][MOST_VECTORS], const int N, const int P) {
     const uint32_t *row = lists->row + g * lists->batch, *end = row + lists->count[g];
     const float *x = lists->value + g * lists->batch * TARE_GROUP;
-    for (; row < end; row++, x += TARE_GROUP) {
-        float *to = y + (size_t)*row * (size_t)(N * LANES);
-        V y0 = v_load(to), y1 = N > 1 ? v_load(to + LANES) : y0;
-        UNROLL for (int i = 0; i < TARE_GROUP; i++) {
-            V xi = v_one(x[i]);
-            y0 = v_fma(xi, w[i][0], y0);
-            if (N > 1)
-                y1 = v_fma(xi, w[i][1], y1);
-        }
-        v_store(to, y0);
-        if (N > 1)
-            v_store(to + LANES, y1);
-    }
+    for (; row + 1 < end; row += 2, x += 2 * TARE_GROUP)
+        entries_forward(y, panel, row, x, w, N, P, 2);
+    if (row < end)
+        entries_forward(y, panel, row, x, w, N, P, 1);
 }
 
 /* Which lines of the records that will be read soon are asked for next: a few at each group. */
 struct NAMED(ahead) {
-    const uint32_t *const *record, *const *end;
+    const uint64_t *const *record, *const *end;
     size_t at, bytes;
 };
 
@@ -267,40 +282,65 @@ INLINE void ask_ahead(struct NAMED(ahead) * a, size_t lines) {
     }
 }
 
-INLINE void sparse_pass_n(const struct tare_sparse_pass *s, const int N,
+/* A group's rows of P panels, the first of them at w.p + at: updated with what is in `row`, or as
+ * they are. */
+INLINE void group_update(V row[TARE_GROUP][MOST_VECTORS], const struct tare_state w, size_t at,
+                         size_t panel, const struct NAMED(constants) c, const int N, const int P,
+                         const enum tare_optimizer_kind kind) {
+    UNROLL for (int p = 0; p < P; p++) {
+        V g[MOST_TOGETHER];
+        UNROLL for (int k = 0; k < TARE_GROUP * N; k++) g[k] = row[k / N][p * N + k % N];
+        update_some(w, at + (size_t)p * panel, g, c, TARE_GROUP * N, kind);
+        UNROLL for (int k = 0; k < TARE_GROUP * N; k++) row[k / N][p * N + k % N] = g[k];
+    }
+}
+
+INLINE void group_load(V row[TARE_GROUP][MOST_VECTORS], const float *w, size_t panel, const int N,
+                       const int P) {
+    UNROLL for (int k = 0; k < TARE_GROUP * N; k++) UNROLL for (int p = 0; p < P; p++)
+        row[k / N][p * N + k % N] = v_load(w + (size_t)p * panel + (size_t)(k * LANES));
+}
+
+/* P panels from `panel` on. */
+INLINE void sparse_pass_n(const struct tare_sparse_pass *s, size_t panel, const int N, const int P,
                           const enum tare_optimizer_kind kind) {
     const struct tare_lists *back = s->back, *next = s->next;
+    const size_t width = (size_t)(N * LANES), w_panel = s->rows * width, y_panel = s->batch * width;
     const struct tare_state w = s->w;
-    const float *dy = s->dy;
-    float *y = s->y;
+    const float *dy = s->dy + panel * y_panel;
+    float *y = s->y + panel * y_panel;
+    uint8_t *seen = s->seen + panel * s->groups;
     const struct NAMED(constants) c = constants_of(s->update);
-    struct NAMED(ahead) ahead = {s->soon, s->soon + s->soon_count, 0, s->soon_bytes};
-    size_t width = (size_t)(N * LANES), groups = s->groups;
-    size_t lines = (s->soon_bytes / TARE_LINE_BYTES + 1) * s->soon_count / groups + 1;
-    for (size_t g = 0; g < groups; g++) {
-        size_t at = g * TARE_GROUP * width;
-        V row[TARE_GROUP][2];
+    struct NAMED(ahead)
+        ahead = {s->soon, s->soon + (panel == 0 ? s->soon_count : 0), 0, s->soon_bytes};
+    size_t lines =
+        (s->soon_bytes / TARE_LINE_BYTES + 1) * s->soon_count / (s->end - s->first + 1) + 1;
+    for (size_t g = s->first; g < s->end; g++) {
+        size_t at = panel * w_panel + g * TARE_GROUP * width;
+        V row[TARE_GROUP][MOST_VECTORS];
         bool lit = next && next->count[g] > 0;
         ask_ahead(&ahead, lines);
-        if (back && (s->seen[g] || back->count[g] > 0)) {
-            s->seen[g] = 1;
-            group_gradient(row, back, g, dy, N);
-            UNROLL for (int i = 0; i < TARE_GROUP; i++) UNROLL for (int n = 0; n < N; n++)
-                row[i][n] =
-                    update_one(w, at + (size_t)i * width + (size_t)(n * LANES), row[i][n], c, kind);
+        if (back && (seen[g] || back->count[g] > 0)) {
+            for (size_t p = 0; p < (size_t)P; p++)
+                seen[p * s->groups + g] = 1;
+            group_gradient(row, back, g, dy, y_panel, N, P);
+            group_update(row, w, at, w_panel, c, N, P, kind);
         } else if (lit)
-            UNROLL for (int i = 0; i < TARE_GROUP; i++) UNROLL for (int n = 0; n < N; n++)
-                row[i][n] = v_load(w.p + at + (size_t)i * width + (size_t)(n * LANES));
+            group_load(row, w.p + at, w_panel, N, P);
         if (lit)
-            group_forward(y, next, g, row, N);
+            group_forward(y, y_panel, next, g, row, N, P);
     }
 }
 
 static void NAMED(sparse_pass)(const struct tare_sparse_pass *s) {
-    if (s->vectors == 1)
-        FOR_KIND(s->update->kind, sparse_pass_n, s, 1)
-    else
-        FOR_KIND(s->update->kind, sparse_pass_n, s, 2)
+    size_t panel = 0;
+    for (; s->vectors == 2 && panel + PANELS_AT_ONCE <= s->panels; panel += PANELS_AT_ONCE)
+        FOR_KIND(s->update->kind, sparse_pass_n, s, panel, 2, PANELS_AT_ONCE)
+    for (; panel < s->panels; panel++)
+        if (s->vectors == 1)
+            FOR_KIND(s->update->kind, sparse_pass_n, s, panel, 1, 1)
+        else
+            FOR_KIND(s->update->kind, sparse_pass_n, s, panel, 2, 1)
 }
 
 /* ---- dense layers ------------------------------------------------------------------------------
@@ -363,6 +403,21 @@ static void NAMED(forward)(float *y, const float *x, const float *w, size_t n_in
                  : forward_n(y, x, w, n_in, x_width, batch, first, end, 2);
 }
 
+/* A square of LANES by LANES at a time. */
+static void NAMED(transpose)(float *t, const float *w, size_t n_in, size_t n_out, size_t width,
+                             size_t first, size_t x_width) {
+    for (size_t j = 0; j < n_out; j += LANES)
+        for (size_t i = 0; i < x_width; i += LANES) {
+            const float *from = w + (j / width * n_in + first + i) * width + j % width;
+            I square[LANES];
+            UNROLL for (size_t r = 0; r < LANES; r++) square[r] =
+                i_load((const uint8_t *)(from + r * width), sizeof(V));
+            i_transpose(square);
+            UNROLL for (size_t r = 0; r < LANES; r++) if (j + r < n_out)
+                i_store(t + (j + r) * x_width + i, square[r]);
+        }
+}
+
 /* TARE_ROWS rows of w from x's column i on. */
 INLINE void update_tile(const struct tare_state w, const float *x, const float *dy, size_t batch,
                         size_t x_width, size_t i, const struct NAMED(constants) c, const int N,
@@ -381,8 +436,11 @@ INLINE void update_tile(const struct tare_state w, const float *x, const float *
                 acc[r][1] = v_fma(xr, d1, acc[r][1]);
         }
     }
-    UNROLL for (int r = 0; r < TARE_ROWS; r++) UNROLL for (int n = 0; n < N; n++)
-        update_one(w, (i + (size_t)r) * width + (size_t)(n * LANES), acc[r][n], c, kind);
+    UNROLL for (int k = 0; k < TARE_ROWS * N; k += MOST_TOGETHER) {
+        V g[MOST_TOGETHER];
+        UNROLL for (int t = 0; t < MOST_TOGETHER; t++) g[t] = acc[(k + t) / N][(k + t) % N];
+        update_some(w, i * width + (size_t)(k * LANES), g, c, MOST_TOGETHER, kind);
+    }
 }
 
 INLINE void weight_update_n(const struct tare_state *w, const float *x, const float *dy,
@@ -409,7 +467,7 @@ INLINE void bias_update_n(const struct tare_state *b, const float *dy, size_t ba
         V g = v_zero();
         for (size_t i = 0; i < batch; i++)
             g = g + v_load(dy + i * width + at);
-        update_one(*b, at, g, constants_of(u), kind);
+        update_some(*b, at, &g, constants_of(u), 1, kind);
     }
 }
 
@@ -429,6 +487,11 @@ static void NAMED(spread_bias)(float *y, const float *bias, size_t rows, int vec
 
 /* ---- relu, softmax and loss --------------------------------------------------------------------
  */
+
+static void NAMED(add)(float *y, const float *a, const float *b, size_t n) {
+    for (size_t i = 0; i < n; i += LANES)
+        v_store(y + i, v_load(a + i) + v_load(b + i));
+}
 
 static void NAMED(relu)(float *y, size_t n) {
     for (size_t i = 0; i < n; i += LANES)
@@ -491,50 +554,71 @@ INLINE size_t logits_at(size_t b, size_t c, size_t batch, size_t width) {
     return (c / width * batch + b) * width + c % width;
 }
 
-/* One row; *shifted is z[label] − max. Returns Σ exp(z − max). */
-INLINE float softmax_row(float *shifted, float *dz, const float *z, size_t b, size_t label,
-                         float scale, size_t n_out, size_t batch, size_t width) {
-    V top = v_one(-INFINITY), total = v_zero();
-    for (size_t c = 0; c < n_out; c += LANES) {
-        V row = v_load(z + logits_at(b, c, batch, width));
-        top = v_max(top, v_keep(row, n_out - c, v_one(-INFINITY)));
+/* A square of the logits, samples b … end−1 and columns from c on, so that a vector is a column;
+ * 0 behind the last sample. */
+INLINE void logits_columns(V column[LANES], const float *z, size_t b, size_t end, size_t c,
+                           size_t batch, size_t width) {
+    I square[LANES];
+    UNROLL for (size_t r = 0; r < LANES; r++) {
+        const float *from = z + logits_at(b + r < end ? b + r : b, c, batch, width);
+        square[r] = i_load((const uint8_t *)from, b + r < end ? sizeof(V) : 0);
     }
-    float max = v_lanes_max(top);
-    *shifted = z[logits_at(b, label, batch, width)] - max;
-    size_t columns = (n_out + width - 1) / width * width;
+    i_transpose(square);
+    UNROLL for (size_t i = 0; i < LANES; i++) column[i] = (V)square[i];
+}
+
+/* Samples b … end−1, at most LANES. dz: exp(z − max); max and sum of that: (LANES) */
+INLINE void softmax_exponentials(float *max, float *sum, float *dz, const float *z, size_t b,
+                                 size_t end, size_t n_out, size_t columns, size_t batch,
+                                 size_t width) {
+    V column[LANES], top = v_one(-INFINITY), total = v_zero();
+    for (size_t c = 0; c < n_out; c += LANES) {
+        logits_columns(column, z, b, end, c, batch, width);
+        for (size_t i = 0; i < LANES && c + i < n_out; i++)
+            top = v_max(top, column[i]);
+    }
     for (size_t c = 0; c < columns; c += LANES) {
-        size_t at = logits_at(b, c, batch, width), real = c < n_out ? n_out - c : 0;
-        V e = v_keep(v_exp(v_load(z + at) - v_one(max)), real, v_zero());
-        v_store(dz + at, e);
-        total = total + e;
+        logits_columns(column, z, b, end, c, batch, width);
+        I square[LANES];
+        for (size_t i = 0; i < LANES; i++) {
+            V e = c + i < n_out ? v_exp(column[i] - top) : v_zero();
+            total = total + e;
+            square[i] = (I)e;
+        }
+        i_transpose(square);
+        for (size_t r = 0; r < LANES && b + r < end; r++)
+            i_store(dz + logits_at(b + r, c, batch, width), square[r]);
     }
-    float sum = v_lanes_sum(total);
-    V factor = v_one(scale / sum);
-    for (size_t c = 0; c < n_out; c += LANES) {
-        size_t at = logits_at(b, c, batch, width);
-        v_store(dz + at, v_keep(v_load(dz + at) * factor, n_out - c, v_zero()));
-    }
-    dz[logits_at(b, label, batch, width)] -= scale;
-    return sum;
+    v_store(max, top);
+    v_store(sum, total);
 }
 
 static void NAMED(softmax_loss)(float *loss, float *dz, const float *z, const int32_t *labels,
                                 size_t count, size_t n_out, size_t batch, size_t width,
                                 size_t first, size_t end) {
     float scale = 1.0F / (float)count;
-    for (size_t b = first; b < end; b += TARE_ROWS) {
-        /* The logarithms of TARE_ROWS rows at once. */
-        _Alignas(64) float sum[16], shifted[16];
-        for (size_t i = 0; i < 16; i++)
-            sum[i] = 1, shifted[i] = 0;
-        for (size_t i = 0; i < TARE_ROWS; i++)
-            if (b + i < count)
-                sum[i] = softmax_row(&shifted[i], dz, z, b + i, (size_t)labels[b + i], scale, n_out,
-                                     batch, width);
-            else
-                for (size_t c = 0; c < n_out; c += width)
-                    memset(dz + logits_at(b + i, c, batch, width), 0, width * sizeof *dz);
+    size_t columns = (n_out + width - 1) / width * width;
+    for (size_t b = first; b < end; b += LANES) {
+        _Alignas(64) float max[LANES], sum[LANES], shifted[LANES] = {0};
+        size_t rows = end - b < LANES ? end - b : LANES;
+        softmax_exponentials(max, sum, dz, z, b, b + rows, n_out, columns, batch, width);
+        for (size_t r = 0; r < rows; r++) {
+            bool real = b + r < count;
+            V factor = v_one(scale / sum[r]);
+            for (size_t c = 0; c < columns; c += LANES) {
+                float *to = dz + logits_at(b + r, c, batch, width);
+                size_t left = real && c < n_out ? n_out - c : 0;
+                v_store(to, v_keep(v_load(to) * factor, left));
+            }
+            if (!real) {
+                sum[r] = 1;
+                continue;
+            }
+            size_t at = logits_at(b + r, (size_t)labels[b + r], batch, width);
+            dz[at] -= scale;
+            shifted[r] = z[at] - max[r];
+        }
         v_store(sum, v_log(v_load(sum)) - v_load(shifted));
-        memcpy(loss + b, sum, TARE_ROWS * sizeof *loss);
+        memcpy(loss + b, sum, rows * sizeof *loss);
     }
 }

@@ -25,38 +25,38 @@ static void update_one(const struct tare_state *w, size_t i, float g, const stru
     }
 }
 
-static size_t NAMED(pack)(uint32_t *record, const uint8_t *image, size_t n_in) {
-    size_t groups = (n_in + TARE_GROUP - 1) / TARE_GROUP, words = (groups + 31) / 32;
-    memset(record, 0, words * sizeof *record);
-    for (size_t g = 0; g < groups; g++) {
-        uint32_t word = 0;
+static size_t NAMED(pack)(uint64_t *record, const uint8_t *image, size_t n_in,
+                          const struct tare_slices *slices) {
+    uint64_t words = 1, first = 0;
+    for (size_t g = 0; g * TARE_GROUP < n_in; g++) {
+        uint32_t bytes = 0;
         size_t start = g * TARE_GROUP, left = n_in - start;
-        memcpy(&word, image + start, left < TARE_GROUP ? left : TARE_GROUP);
-        if (word != 0) {
-            record[g / 32] |= 1U << g % 32;
-            record[words++] = word;
+        memcpy(&bytes, image + start, left < TARE_GROUP ? left : TARE_GROUP);
+        if (bytes != 0) {
+            record[words++] = (uint64_t)bytes << 32 | g;
+            first += g < slices->bound[1];
         }
     }
+    record[0] = first << 32 | (words - 1);
     return words;
 }
 
-static void NAMED(gather_lists)(struct tare_lists *lists, const uint32_t *const *records,
-                                size_t count, size_t n_in) {
-    size_t groups = (n_in + TARE_GROUP - 1) / TARE_GROUP;
-    memset(lists->count, 0, groups * sizeof *lists->count);
-    for (size_t b = 0; b < count; b++) {
-        const uint32_t *word = records[b] + (groups + 31) / 32;
-        for (size_t g = 0; g < groups; g++) {
-            if (!(records[b][g / 32] >> g % 32 & 1))
-                continue;
-            size_t at = g * lists->batch + lists->count[g]++;
+static void NAMED(gather_lists)(struct tare_lists *lists, const uint64_t *const *records,
+                                size_t count, const struct tare_slices *slices, int first,
+                                int end) {
+    size_t groups = slices->bound[end] - slices->bound[first];
+    memset(lists->count + slices->bound[first], 0, groups * sizeof *lists->count);
+    for (size_t b = 0; b < count; b++)
+        for (size_t e = tare_record_at(records[b], first); e < tare_record_at(records[b], end);
+             e++) {
+            size_t g = records[b][e] & UINT32_MAX, at = g * lists->batch + lists->count[g]++;
+            uint32_t word = (uint32_t)(records[b][e] >> 32);
             uint8_t bytes[TARE_GROUP];
-            memcpy(bytes, word++, sizeof bytes);
+            memcpy(bytes, &word, sizeof bytes);
             lists->row[at] = (uint32_t)b;
             for (size_t i = 0; i < TARE_GROUP; i++)
                 lists->value[at * TARE_GROUP + i] = (float)bytes[i] / 255.0F;
         }
-    }
 }
 
 static size_t NAMED(gather_lists_floats)(struct tare_lists *lists, const float *x, size_t count,
@@ -117,26 +117,35 @@ static void add_gradient(float *g, const struct tare_lists *lists, size_t group,
     }
 }
 
-static void NAMED(sparse_pass)(const struct tare_sparse_pass *s) {
+static void sparse_panel(const struct tare_sparse_pass *s, size_t panel) {
     size_t width = (size_t)s->vectors * LANES;
-    for (size_t g = 0; g < s->groups; g++) {
-        if (s->back && (s->seen[g] || s->back->count[g] > 0)) {
-            s->seen[g] = 1;
+    const struct tare_state w = {s->w.p + panel * s->rows * width,
+                                 s->w.m ? s->w.m + panel * s->rows * width : NULL,
+                                 s->w.v ? s->w.v + panel * s->rows * width : NULL};
+    for (size_t g = s->first; g < s->end; g++) {
+        if (s->back && (s->seen[panel * s->groups + g] || s->back->count[g] > 0)) {
+            s->seen[panel * s->groups + g] = 1;
             for (size_t i = 0; i < TARE_GROUP; i++) {
                 float gradient[TARE_MAX_PANEL];
-                add_gradient(gradient, s->back, g, i, s->dy, width);
+                add_gradient(gradient, s->back, g, i, s->dy + panel * s->batch * width, width);
                 for (size_t j = 0; j < width; j++)
-                    update_one(&s->w, (g * TARE_GROUP + i) * width + j, gradient[j], s->update);
+                    update_one(&w, (g * TARE_GROUP + i) * width + j, gradient[j], s->update);
             }
         }
         for (size_t e = 0; s->next && e < s->next->count[g]; e++) {
             size_t at = g * s->next->batch + e;
+            float *y = s->y + (panel * s->batch + s->next->row[at]) * width;
             for (size_t i = 0; i < TARE_GROUP; i++)
                 for (size_t j = 0; j < width; j++)
-                    s->y[s->next->row[at] * width + j] += s->next->value[at * TARE_GROUP + i] *
-                                                          s->w.p[(g * TARE_GROUP + i) * width + j];
+                    y[j] +=
+                        s->next->value[at * TARE_GROUP + i] * w.p[(g * TARE_GROUP + i) * width + j];
         }
     }
+}
+
+static void NAMED(sparse_pass)(const struct tare_sparse_pass *s) {
+    for (size_t panel = 0; panel < s->panels; panel++)
+        sparse_panel(s, panel);
 }
 
 static void NAMED(forward)(float *y, const float *x, const float *w, size_t n_in, size_t x_width,
@@ -147,6 +156,13 @@ static void NAMED(forward)(float *y, const float *x, const float *w, size_t n_in
             for (size_t j = 0; j < width; j++)
                 y[b * width + j] +=
                     x[(k / x_width * batch + b) * x_width + k % x_width] * w[k * width + j];
+}
+
+static void NAMED(transpose)(float *t, const float *w, size_t n_in, size_t n_out, size_t width,
+                             size_t first, size_t x_width) {
+    for (size_t j = 0; j < n_out; j++)
+        for (size_t i = 0; i < x_width; i++)
+            t[j * x_width + i] = w[(j / width * n_in + first + i) * width + j % width];
 }
 
 static void NAMED(weight_update)(const struct tare_state *w, const float *x, const float *dy,
@@ -177,6 +193,11 @@ static void NAMED(spread_bias)(float *y, const float *bias, size_t rows, int vec
     size_t width = (size_t)vectors * LANES;
     for (size_t b = 0; b < rows; b++)
         memcpy(y + b * width, bias, width * sizeof *y);
+}
+
+static void NAMED(add)(float *y, const float *a, const float *b, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        y[i] = a[i] + b[i];
 }
 
 static void NAMED(relu)(float *y, size_t n) {
