@@ -114,27 +114,18 @@ static void make_images(struct images *images, size_t count, size_t n_in, double
         images->rows[b] = images->bytes + b * n_in;
 }
 
-/* Any cut of the groups, slices without one among them. */
-static struct tare_slices random_slices(size_t groups) {
-    struct tare_slices slices = {{0}};
-    slices.bound[TARE_SLICES] = groups;
-    for (int s = 1; s < TARE_SLICES; s++)
-        slices.bound[s] = between(slices.bound[s - 1], groups);
-    return slices;
-}
-
 /* The images' records by k, which must be the plain ones; rows: (count). */
-static uint64_t *make_records(const uint64_t **rows, const struct tare_kernels *k,
-                              const struct images *images, const struct tare_slices *slices) {
+static uint32_t *make_records(const uint32_t **rows, const struct tare_kernels *k,
+                              const struct images *images) {
     size_t most = tare_record_words(images->n_in), at = 0;
-    uint64_t *records = malloc(images->count * most * sizeof *records);
-    uint64_t *one = malloc(most * sizeof *one);
+    uint32_t *records = malloc(images->count * most * sizeof *records);
+    uint32_t *one = malloc(most * sizeof *one);
     assert_non_null(records);
     assert_non_null(one);
     for (size_t b = 0; b < images->count; b++) {
         rows[b] = records + at;
-        size_t words = k->pack(records + at, images->rows[b], images->n_in, slices);
-        assert_int_equal(words, plain->pack(one, images->rows[b], images->n_in, slices));
+        size_t words = k->pack(records + at, images->rows[b], images->n_in);
+        assert_int_equal(words, plain->pack(one, images->rows[b], images->n_in));
         assert_memory_equal(records + at, one, words * sizeof *one);
         at += words;
     }
@@ -183,13 +174,12 @@ static void lists_of(const struct tare_kernels *k, int vectors) {
         struct images images;
         make_images(&images, count, n_in, (double)(trial % 4) / 3);
         struct tare_lists a = make_lists(groups, batch), b = make_lists(groups, batch);
-        struct tare_slices slices = random_slices(groups);
-        const uint64_t *rows[MAX_BATCH];
-        uint64_t *records = make_records(rows, k, &images, &slices);
-        int end = (int)between(1, TARE_SLICES), from = (int)between(0, (size_t)end - 1);
-        k->gather_lists(&a, rows, count, &slices, from, end);
-        plain->gather_lists(&b, rows, count, &slices, from, end);
-        assert_same_lists(&a, &b, slices.bound[from], slices.bound[end]);
+        const uint32_t *rows[MAX_BATCH];
+        uint32_t *records = make_records(rows, k, &images);
+        size_t end = between(1, groups), first = between(0, end);
+        k->gather_lists(&a, rows, count, n_in, first, end);
+        plain->gather_lists(&b, rows, count, n_in, first, end);
+        assert_same_lists(&a, &b, first, end);
         free(records);
         float *x = numbers(count * n_in, (double)(trial % 4) / 3);
         if (trial % 5 == 0)
@@ -307,16 +297,15 @@ static void sparse_of(const struct tare_kernels *k, int vectors) {
         size_t n_in = between(1, 60), groups = round_up(n_in, 4) / 4, count = between(1, 20);
         size_t batch = round_up(count, 16), panels = between(1, 3), rows = groups * 4 + 4;
         size_t n = panels * rows * width, outputs = panels * batch * width;
-        struct tare_slices slices = random_slices(groups);
         struct images then, soon;
         make_images(&then, count, n_in, 0.6);
         make_images(&soon, count, n_in, 0.6);
         struct tare_lists back = make_lists(groups, batch), next = make_lists(groups, batch);
-        const uint64_t *then_rows[MAX_BATCH], *soon_rows[MAX_BATCH];
-        uint64_t *then_records = make_records(then_rows, k, &then, &slices);
-        uint64_t *soon_records = make_records(soon_rows, k, &soon, &slices);
-        plain->gather_lists(&back, then_rows, count, &slices, 0, TARE_SLICES);
-        plain->gather_lists(&next, soon_rows, count, &slices, 0, TARE_SLICES);
+        const uint32_t *then_rows[MAX_BATCH], *soon_rows[MAX_BATCH];
+        uint32_t *then_records = make_records(then_rows, k, &then);
+        uint32_t *soon_records = make_records(soon_rows, k, &soon);
+        plain->gather_lists(&back, then_rows, count, n_in, 0, groups);
+        plain->gather_lists(&next, soon_rows, count, n_in, 0, groups);
         float *dy = numbers(outputs, 0.3), *y = numbers(outputs, 0);
         float *plain_y = copy_of(y, outputs);
         uint8_t seen[64] = {0}, plain_seen[64] = {0};

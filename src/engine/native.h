@@ -12,6 +12,13 @@
  * ones do the same multiplications, one sample at a time. Measured: ARCHITECTURE.md. */
 #define NATIVE_SPARSE_BELOW 0.6
 
+/* The groups of a sparse first layer's inputs are cut into slices: slice s is groups bound[s] …
+ * bound[s + 1] − 1. A sum over all inputs is the sum of its slices' sums, whoever took which. */
+#define NATIVE_SLICES 2
+struct native_slices {
+    size_t bound[NATIVE_SLICES + 1];
+};
+
 /* Memory that is freed together. A block lies on cache lines of its own; reserve leaves it as it
  * comes, and what is never touched costs nothing. NULL: there is none. */
 struct native_memory {
@@ -38,7 +45,7 @@ struct native_layer {
 
 struct native_scratch {       /* a thread's own */
     const uint8_t **images;   /* (batch), dense: of the step that is prepared */
-    const uint64_t **records; /* (batch), sparse: the same */
+    const uint32_t **records; /* (batch), sparse: the same */
     float *transposed;        /* of the widest layer: (n_out, TARE_MAX_PANEL) */
     struct tare_lists
         lists[2]; /* sparse: of this step's inputs and of those before or after, in turn */
@@ -54,18 +61,18 @@ struct tare_native {
     bool sparse;
     double density;
     size_t groups; /* of inputs */
-    struct tare_slices slices;
+    struct native_slices slices;
     uint8_t *seen;       /* (panels of the first layer, groups) */
-    uint64_t *records;   /* sparse: of all examples; of each thread's share one after the other */
+    uint32_t *records;   /* sparse: of all examples; of each thread's share one after the other */
     uint64_t *starts;    /* (examples): where each begins in them */
     size_t record_bytes; /* of one of them, on average */
     int layer_count;
     struct native_layer layers[TARE_MAX_LAYERS];
-    float *x[2]; /* dense: (panels, batch, x_width), as the lists */
-    float
-        *parts[TARE_SLICES]; /* sparse: of the first layer's y, before relu: what each slice adds */
-    int32_t *labels;         /* (padded) */
-    float *sample_losses;    /* (padded) */
+    float *x[2];                 /* dense: (panels, batch, x_width), as the lists */
+    float *parts[NATIVE_SLICES]; /* sparse: of the first layer's y, before relu: what each slice
+                                    adds */
+    int32_t *labels;             /* (padded) */
+    float *sample_losses;        /* (padded) */
     struct tare_team *team;
     struct native_scratch *scratch; /* (threads) */
     struct tare_phases *phases;     /* (threads), or NULL */

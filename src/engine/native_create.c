@@ -18,9 +18,9 @@ static bool make_state(struct tare_native *n, struct tare_state *state, size_t c
 
 static bool make_layers(struct tare_native *n) {
     int threads = tare_team_size(n->team);
-    n->layer_count =
-        native_layers_of(n->layers, &n->net, n->kernels->lanes,
-                         n->sparse ? (threads + TARE_SLICES - 1) / TARE_SLICES : threads, threads);
+    n->layer_count = native_layers_of(
+        n->layers, &n->net, n->kernels->lanes,
+        n->sparse ? (threads + NATIVE_SLICES - 1) / NATIVE_SLICES : threads, threads);
     for (int l = 0; l < n->layer_count; l++) {
         struct native_layer *layer = &n->layers[l];
         size_t outputs = layer->panels * layer->width;
@@ -56,7 +56,7 @@ static bool make_inputs(struct tare_native *n) {
     for (int t = 0; n->sparse && t < tare_team_size(n->team); t++)
         if (!make_lists(n, n->scratch[t].lists))
             return false;
-    for (int s = 0; s < TARE_SLICES && n->sparse; s++)
+    for (int s = 0; s < NATIVE_SLICES && n->sparse; s++)
         if (!(n->parts[s] = native_allocate(&n->memory, outputs * n->padded, sizeof(float))))
             return false;
     return (n->seen = native_allocate(&n->memory, first->panels * n->groups, 1)) != NULL;
@@ -74,7 +74,7 @@ static bool make_scratch(struct tare_native *n) {
         return false;
     for (int t = 0; t < threads; t++)
         if (!(n->scratch[t].images = native_allocate(&n->memory, n->padded, sizeof(uint8_t *))) ||
-            !(n->scratch[t].records = native_allocate(&n->memory, n->padded, sizeof(uint64_t *))) ||
+            !(n->scratch[t].records = native_allocate(&n->memory, n->padded, sizeof(uint32_t *))) ||
             !(n->scratch[t].transposed =
                   native_allocate(&n->memory, widest * TARE_MAX_PANEL, sizeof(float))))
             return false;
@@ -91,7 +91,7 @@ static void pack_part(void *context, int index) {
         first * (tare_record_words(n_in) - TARE_RECORD_SPARE) + (uint64_t)index * TARE_RECORD_SPARE;
     for (size_t i = first; i < end; i++) {
         n->starts[i] = at;
-        at += n->kernels->pack(n->records + at, n->examples.images + i * n_in, n_in, &n->slices);
+        at += n->kernels->pack(n->records + at, n->examples.images + i * n_in, n_in);
     }
 }
 
@@ -105,7 +105,7 @@ static bool make_records(struct tare_native *n) {
     n->records = native_reserve(&n->memory, n->examples.n * most + spare, sizeof *n->records);
     if (!n->starts || !n->records)
         return false;
-    n->record_bytes = (size_t)(1 + n->density * (double)n->groups) * sizeof *n->records;
+    n->record_bytes = (size_t)(n->density * (double)(n->groups * TARE_GROUP)) + n->groups / 8;
     tare_team_run(n->team, pack_part, n);
     return true;
 }
@@ -130,9 +130,9 @@ static void measure_density(struct tare_native *n, uint32_t *lit) {
         all += lit[g] > 0 ? UPDATE_ENTRIES + lit[g] * entries : 0;
     }
     n->density = (double)sum / (double)images / (double)n->groups;
-    n->slices.bound[TARE_SLICES] = n->groups;
-    for (size_t g = 0, s = 1; s < TARE_SLICES; g++) {
-        if (g == n->groups || until >= all * (double)s / TARE_SLICES)
+    n->slices.bound[NATIVE_SLICES] = n->groups;
+    for (size_t g = 0, s = 1; s < NATIVE_SLICES; g++) {
+        if (g == n->groups || until >= all * (double)s / NATIVE_SLICES)
             n->slices.bound[s++] = g--;
         else
             until += lit[g] > 0 ? UPDATE_ENTRIES + lit[g] * entries : 0;

@@ -94,7 +94,7 @@ struct units {
 
 static struct units share_units(const struct part *p) {
     struct units units = {.panels = p->n->layers[0].panels};
-    share(p, &units.first, &units.end, TARE_SLICES * units.panels);
+    share(p, &units.first, &units.end, NATIVE_SLICES * units.panels);
     return units;
 }
 
@@ -117,9 +117,9 @@ static void gather(const struct part *p, int place, const int32_t *rows) {
         struct units units = share_units(p);
         point_at_records(p, rows);
         if (units.first < units.end)
-            p->k->gather_lists(&lists, mine->records, n->batch, &n->slices,
-                               (int)(units.first / units.panels),
-                               (int)((units.end - 1) / units.panels) + 1);
+            p->k->gather_lists(&lists, mine->records, n->batch, n->net.n_in,
+                               n->slices.bound[units.first / units.panels],
+                               n->slices.bound[(units.end - 1) / units.panels + 1]);
     } else {
         size_t first, end;
         for (size_t b = 0; b < n->batch; b++)

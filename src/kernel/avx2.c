@@ -104,17 +104,14 @@ static inline size_t i_compress(uint32_t *to, uint32_t bits, int32_t first) {
     return (size_t)__builtin_popcount(bits);
 }
 
-static inline uint32_t i_pack(uint64_t *to, I x, int32_t first) {
+static inline size_t i_pack(int32_t *to, uint32_t *bits, I x) {
     I zero = _mm256_cmpeq_epi32(x, _mm256_setzero_si256());
-    uint32_t bits = ~(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(zero)) & 0xffU;
-    I lanes = set_lanes(bits), words = _mm256_permutevar8x32_epi32(x, lanes);
-    lanes = _mm256_add_epi32(lanes, _mm256_set1_epi32(first));
-    I a = _mm256_unpacklo_epi32(lanes, words), b = _mm256_unpackhi_epi32(lanes, words);
-    _mm256_storeu_si256((I *)(void *)to, _mm256_permute2x128_si256(a, b, 0x20));
-    _mm256_storeu_si256((I *)(void *)(to + 4), _mm256_permute2x128_si256(a, b, 0x31));
-    return bits;
+    *bits = ~(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(zero)) & 0xffU;
+    _mm256_storeu_si256((I *)(void *)to, _mm256_permutevar8x32_epi32(x, set_lanes(*bits)));
+    return (size_t)__builtin_popcount(*bits);
 }
 
+/* Each lane takes the word whose number is the count of set bits below it. */
 static inline void i_halves(uint32_t *low, uint32_t *high, const uint64_t *p) {
     V a = _mm256_loadu_ps((const float *)(const void *)p);
     V b = _mm256_loadu_ps((const float *)(const void *)(p + 4));

@@ -98,19 +98,10 @@ static inline size_t i_compress(uint32_t *to, uint32_t bits, int32_t first) {
     return (size_t)__builtin_popcount(bits);
 }
 
-static inline uint32_t i_pack(uint64_t *to, I x, int32_t first) {
-    const I number = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const I low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-    __mmask16 bits = _mm512_test_epi32_mask(x, x);
-    I words = _mm512_maskz_compress_epi32(bits, x);
-    I numbers =
-        _mm512_maskz_compress_epi32(bits, _mm512_add_epi32(number, _mm512_set1_epi32(first)));
-    _mm512_storeu_si512(to, _mm512_permutex2var_epi32(numbers, low, words));
-    if (__builtin_popcount(bits) > 8)
-        _mm512_storeu_si512(
-            to + 8,
-            _mm512_permutex2var_epi32(numbers, _mm512_add_epi32(low, _mm512_set1_epi32(8)), words));
-    return bits;
+static inline size_t i_pack(int32_t *to, uint32_t *bits, I x) {
+    *bits = _mm512_test_epi32_mask(x, x);
+    _mm512_storeu_si512(to, _mm512_maskz_compress_epi32((__mmask16)*bits, x));
+    return (size_t)__builtin_popcount(*bits);
 }
 
 static inline void i_halves(uint32_t *low, uint32_t *high, const uint64_t *p) {

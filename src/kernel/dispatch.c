@@ -36,7 +36,8 @@ const struct tare_kernels *tare_kernels_find(const char *name) {
 }
 
 size_t tare_record_words(size_t n_in) {
-    return 1 + (n_in + TARE_GROUP - 1) / TARE_GROUP + TARE_RECORD_SPARE;
+    size_t groups = (n_in + TARE_GROUP - 1) / TARE_GROUP;
+    return (groups + 31) / 32 + groups + TARE_RECORD_SPARE;
 }
 
 #define FLUSH_AND_IGNORE 0x8040U /* MXCSR: results to zero, operands as zero */

@@ -46,15 +46,8 @@ struct tare_state {
     float *p, *m, *v;
 };
 
-/* The groups of TARE_GROUP neighbouring inputs, cut into slices: slice s is groups bound[s] …
- * bound[s + 1] − 1. A sum over all inputs is the sum of its slices' sums, whoever took which. */
-#define TARE_SLICES 2
-struct tare_slices {
-    size_t bound[TARE_SLICES + 1];
-};
-
-/* A batch's non-zero inputs by group, of one slice or of neighbouring ones. Group g has count[g]
- * entries, in ascending order of sample, at g·batch: sample row[e], values (4). */
+/* A batch's non-zero inputs by group of TARE_GROUP neighbouring ones, of some groups. Group g has
+ * count[g] entries, in ascending order of sample, at g·batch: sample row[e], values (4). */
 struct tare_lists {
     size_t batch;     /* padded: room for as many entries per group */
     uint32_t *count;  /* (groups) */
@@ -67,10 +60,9 @@ struct tare_lists {
  * once, then lie in different sets of the cache. */
 #define TARE_ENTRY_SPARE 8
 
-/* A sparse image is kept as a record: the number of its entries in the first slice, in the high 32
- * bits of all of them; then an entry for each of its groups that isn't all zero, ascending: the
- * group's number, its four bytes in the high 32 bits. The record of an MNIST image is 430 bytes. So
- * many words it can take, with what is written behind it: */
+/* A sparse image is kept as a record: a bit for each of its groups that isn't all zero, in words of
+ * 32, then the four bytes of each of these groups. It is read often and at random: the record of an
+ * MNIST image is 250 bytes. So many words it can take, with what is written behind it: */
 #define TARE_RECORD_SPARE 16
 size_t tare_record_words(size_t n_in);
 
@@ -90,7 +82,7 @@ struct tare_sparse_pass {
     const struct tare_update *update; /* not NULL */
     const struct tare_lists *next;    /* NULL: no forward */
     float *y;                         /* (panels, batch, width), added to */
-    const uint64_t *const *soon;      /* records that will be read soon, */
+    const uint32_t *const *soon;      /* records that will be read soon, */
     size_t soon_count, soon_bytes;    /* so many, each of about so many bytes */
 };
 
@@ -99,13 +91,11 @@ struct tare_kernels {
     int lanes; /* floats in a vector */
     bool (*available)(void);
 
-    /* An image of n_in bytes as a record, and a batch's lists from count records: the groups of
-     * slices first … end−1. The record has room for tare_record_words(n_in); returns how many words
-     * it takes. */
-    size_t (*pack)(uint64_t *record, const uint8_t *image, size_t n_in,
-                   const struct tare_slices *slices);
-    void (*gather_lists)(struct tare_lists *lists, const uint64_t *const *records, size_t count,
-                         const struct tare_slices *slices, int first, int end);
+    /* An image of n_in bytes as a record, and a batch's lists from count records: groups first …
+     * end−1. The record has room for tare_record_words(n_in); returns how many words it takes. */
+    size_t (*pack)(uint32_t *record, const uint8_t *image, size_t n_in);
+    void (*gather_lists)(struct tare_lists *lists, const uint32_t *const *records, size_t count,
+                         size_t n_in, size_t first, size_t end);
 
     /* From images: (count) pointers to n_in bytes, x = byte / 255.0f: x: (panels, batch, width), of
      * samples first … end−1. */
@@ -167,11 +157,6 @@ struct tare_kernels {
                          size_t count, size_t n_out, size_t batch, size_t width, size_t first,
                          size_t end);
 };
-
-/* Where the entries of slice s begin in a record, s ≤ TARE_SLICES. */
-static inline size_t tare_record_at(const uint64_t *record, int s) {
-    return 1 + (s == 0 ? 0 : s == 1 ? record[0] >> 32 : record[0] & UINT32_MAX);
-}
 
 /* In the calling thread, from now on: numbers below 2⁻¹²⁶ are 0. Moments without a gradient decay
  * into them within a thousand steps, and a processor takes a hundred cycles for each. Returns what

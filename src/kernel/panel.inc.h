@@ -15,9 +15,8 @@
  *     i_transpose(I[LANES])            LANES by LANES int32
  *     i_compress(to, bits, first)      first + the numbers of the bits that are set; up to LANES
  *                                      words are written; returns how many count
- *     i_pack(to, x, first)             the lanes of x that aren't 0 in the high halves of `to`,
- *                                      first + their numbers in the low ones; up to LANES are
- *                                      written; returns a bit for each that counts
+ *     i_pack(to, bits, x)              the lanes of x that aren't 0, and a bit for each; up to
+ *                                      LANES words are written; returns how many count
  *     i_halves(low, high, p)           of LANES words of 64 bits, low and high to aligned places
  *     PANELS_AT_ONCE                   panels of two vectors whose sums fit into the registers,
  *                                      four rows of each
@@ -89,38 +88,51 @@ INLINE void update_some(const struct tare_state w, size_t at, V *g, const struct
 /* ---- the sparse first layer --------------------------------------------------------------------
  */
 
-static size_t NAMED(pack)(uint64_t *record, const uint8_t *image, size_t n_in,
-                          const struct tare_slices *slices) {
-    uint64_t words = 1, in_first = 0;
-    for (size_t start = 0; start < n_in; start += LANES * TARE_GROUP) {
-        size_t g = start / TARE_GROUP, bound = slices->bound[1];
-        uint32_t bits = i_pack(record + words, i_load(image + start, n_in - start), (int32_t)g);
-        size_t before = bound <= g ? 0 : bound - g < LANES ? bound - g : LANES;
-        words += (unsigned)__builtin_popcount(bits);
-        in_first += (unsigned)__builtin_popcount(bits & ((1U << before) - 1));
+static size_t NAMED(pack)(uint32_t *record, const uint8_t *image, size_t n_in) {
+    size_t groups = (n_in + TARE_GROUP - 1) / TARE_GROUP, words = (groups + 31) / 32;
+    memset(record, 0, words * sizeof *record);
+    for (size_t block = 0; block < groups; block += LANES) {
+        size_t start = block * TARE_GROUP;
+        uint32_t bits;
+        words += i_pack((int32_t *)record + words, &bits, i_load(image + start, n_in - start));
+        record[block / 32] |= bits << block % 32;
     }
-    record[0] = in_first << 32 | (words - 1);
     return words;
 }
 
-/* Entries go to their groups one by one, the sample's number in place of the group's; then each
- * group's are taken apart, a vector at a time: what lies behind the last is nobody's. */
-static void NAMED(gather_lists)(struct tare_lists *lists, const uint64_t *const *records,
-                                size_t count, const struct tare_slices *slices, int first,
-                                int end) {
+/* Bits of a record from `word` · 64 on, those of groups first … end−1. */
+INLINE uint64_t record_bits(const uint32_t *record, size_t word, size_t first, size_t end) {
+    uint64_t bits;
+    memcpy(&bits, record + 2 * word, sizeof bits);
+    if (first > word * 64)
+        bits &= UINT64_MAX << (first - word * 64);
+    if (end < word * 64 + 64)
+        bits &= ((uint64_t)1 << (end - word * 64)) - 1;
+    return bits;
+}
+
+/* Entries go to their groups one by one, the sample's number beside the bytes; then each group's
+ * are taken apart, a vector at a time: what lies behind the last is nobody's. */
+static void NAMED(gather_lists)(struct tare_lists *lists, const uint32_t *const *records,
+                                size_t count, size_t n_in, size_t first, size_t end) {
+    size_t groups = (n_in + TARE_GROUP - 1) / TARE_GROUP;
     size_t room = lists->batch, stride = room + TARE_ENTRY_SPARE;
     uint64_t **front = lists->front;
-    for (size_t g = slices->bound[first]; g < slices->bound[end]; g++)
+    for (size_t g = first; g < end; g++)
         front[g] = lists->entry + g * stride;
     for (size_t b = 0; b < count; b++) {
-        const uint64_t *entry = records[b] + tare_record_at(records[b], first);
-        const uint64_t *behind = records[b] + tare_record_at(records[b], end);
-        for (; entry < behind; entry++) {
-            uint32_t g = (uint32_t)*entry;
-            *front[g]++ = (*entry ^ g) | b;
+        const uint32_t *bytes = records[b] + (groups + 31) / 32;
+        for (size_t word = 0; word * 64 < first; word++)
+            bytes += __builtin_popcountll(record_bits(records[b], word, 0, first));
+        for (size_t word = first / 64; word * 64 < end; word++) {
+            uint64_t bits = record_bits(records[b], word, first, end);
+            for (; bits != 0; bits &= bits - 1) {
+                size_t g = word * 64 + (size_t)__builtin_ctzll(bits);
+                *front[g]++ = (uint64_t)*bytes++ << 32 | b;
+            }
         }
     }
-    for (size_t g = slices->bound[first]; g < slices->bound[end]; g++) {
+    for (size_t g = first; g < end; g++) {
         const uint64_t *from = lists->entry + g * stride;
         size_t left = (size_t)(front[g] - from);
         uint32_t *row = lists->row + g * room;
@@ -269,7 +281,7 @@ INLINE void group_forward(float *y, size_t panel, const struct tare_lists *lists
 
 /* Which lines of the records that will be read soon are asked for next: a few at each group. */
 struct NAMED(ahead) {
-    const uint64_t *const *record, *const *end;
+    const uint32_t *const *record, *const *end;
     size_t at, bytes;
 };
 

@@ -25,38 +25,41 @@ static void update_one(const struct tare_state *w, size_t i, float g, const stru
     }
 }
 
-static size_t NAMED(pack)(uint64_t *record, const uint8_t *image, size_t n_in,
-                          const struct tare_slices *slices) {
-    uint64_t words = 1, first = 0;
-    for (size_t g = 0; g * TARE_GROUP < n_in; g++) {
-        uint32_t bytes = 0;
+static size_t NAMED(pack)(uint32_t *record, const uint8_t *image, size_t n_in) {
+    size_t groups = (n_in + TARE_GROUP - 1) / TARE_GROUP, words = (groups + 31) / 32;
+    memset(record, 0, words * sizeof *record);
+    for (size_t g = 0; g < groups; g++) {
+        uint32_t word = 0;
         size_t start = g * TARE_GROUP, left = n_in - start;
-        memcpy(&bytes, image + start, left < TARE_GROUP ? left : TARE_GROUP);
-        if (bytes != 0) {
-            record[words++] = (uint64_t)bytes << 32 | g;
-            first += g < slices->bound[1];
+        memcpy(&word, image + start, left < TARE_GROUP ? left : TARE_GROUP);
+        if (word != 0) {
+            record[g / 32] |= 1U << g % 32;
+            record[words++] = word;
         }
     }
-    record[0] = first << 32 | (words - 1);
     return words;
 }
 
-static void NAMED(gather_lists)(struct tare_lists *lists, const uint64_t *const *records,
-                                size_t count, const struct tare_slices *slices, int first,
-                                int end) {
-    size_t groups = slices->bound[end] - slices->bound[first];
-    memset(lists->count + slices->bound[first], 0, groups * sizeof *lists->count);
-    for (size_t b = 0; b < count; b++)
-        for (size_t e = tare_record_at(records[b], first); e < tare_record_at(records[b], end);
-             e++) {
-            size_t g = records[b][e] & UINT32_MAX, at = g * lists->batch + lists->count[g]++;
-            uint32_t word = (uint32_t)(records[b][e] >> 32);
+static void NAMED(gather_lists)(struct tare_lists *lists, const uint32_t *const *records,
+                                size_t count, size_t n_in, size_t first, size_t end) {
+    size_t groups = (n_in + TARE_GROUP - 1) / TARE_GROUP;
+    memset(lists->count + first, 0, (end - first) * sizeof *lists->count);
+    for (size_t b = 0; b < count; b++) {
+        const uint32_t *word = records[b] + (groups + 31) / 32;
+        for (size_t g = 0; g < end; g++) {
+            if (!(records[b][g / 32] >> g % 32 & 1))
+                continue;
+            size_t at = g * lists->batch + lists->count[g];
             uint8_t bytes[TARE_GROUP];
-            memcpy(bytes, &word, sizeof bytes);
+            memcpy(bytes, word++, sizeof bytes);
+            if (g < first)
+                continue;
+            lists->count[g]++;
             lists->row[at] = (uint32_t)b;
             for (size_t i = 0; i < TARE_GROUP; i++)
                 lists->value[at * TARE_GROUP + i] = (float)bytes[i] / 255.0F;
         }
+    }
 }
 
 static size_t NAMED(gather_lists_floats)(struct tare_lists *lists, const float *x, size_t count,
