@@ -318,7 +318,7 @@ part_exec() {
         query '(map(.s) | mean_interval) as $s | (map(.accuracy * 100) | mean_interval) as $a
             | {title: "tare train from exec to exit: 60,000 images, batch '"$recipe_batch, lr $recipe_lr, $recipe_epochs epochs"'; \(length) seeds, means and 95 % t intervals",
                columns: ["", "mean", "95 % +-", "least", "most"],
-               rows: [["accuracy, %", ($a.mean * 100 | round / 100), ($a.half * 1000 | round / 1000), (map(.accuracy) | min * 100), (map(.accuracy) | max * 100)],
+               rows: [["accuracy, %", ($a.mean * 100 | round / 100), ($a.half * 1000 | round / 1000), (map(.accuracy) | min * 10000 | round / 100), (map(.accuracy) | max * 10000 | round / 100)],
                       ["seconds", ($s.mean | sig), ($s.half | sig), (map(.s) | min | sig), (map(.s) | max | sig)]],
                notes: [goal("mean accuracy"; $a.mean; $a.mean >= 97; "at least 97 %"),
                        goal("mean seconds, exec to exit"; $s.mean; $s.mean <= 0.25; "at most 0.25")]}' -s | table

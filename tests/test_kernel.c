@@ -372,9 +372,16 @@ static void forward_of(const struct tare_kernels *k, int vectors) {
 
         uint32_t *index = calloc(n_in + 16, sizeof *index);
         size_t found = plain->find_nonzero(index, x, n_in);
-        k->forward_row(a, x, index, found, w, vectors);
-        plain->forward_row(b, x, index, found, w, plain_vectors(k, vectors));
-        assert_close(k, "forward_row", a, b, width, n_in);
+        size_t panels = between(1, 5), columns = panels * width;
+        float *wide = numbers(panels * n_in * width, 0);
+        float *row = numbers(columns, 0), *plain_row = copy_of(row, columns);
+        k->forward_row(row, x, index, found, wide, n_in, vectors, panels);
+        plain->forward_row(plain_row, x, index, found, wide, n_in, plain_vectors(k, vectors),
+                           panels);
+        assert_close(k, "forward_row", row, plain_row, columns, n_in);
+        free(wide);
+        free(row);
+        free(plain_row);
         free(index);
         free(x);
         free(w);

@@ -112,9 +112,8 @@ static void infer_one(const struct tare_native_model *m, struct room *room, floa
         size_t columns = layer->panels * layer->width;
         size_t count = k->find_nonzero(room->index, x, layer->n_in);
         memcpy(y, layer->b.p, columns * sizeof *y);
-        for (size_t panel = 0; panel < layer->panels; panel++)
-            k->forward_row(y + panel * layer->width, x, room->index, count,
-                           layer->w.p + panel * layer->rows * layer->width, layer->vectors);
+        k->forward_row(y, x, room->index, count, layer->w.p, layer->rows, layer->vectors,
+                       layer->panels);
         if (layer->relu)
             k->relu(y, columns);
         x = y;

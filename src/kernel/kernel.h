@@ -108,11 +108,11 @@ struct tare_kernels {
                                   size_t n_in);
 
     /* One sample. index: (n + 16), the numbers of the values of x: (n) that aren't 0; returns how
-     * many. y: (width) += Σ x[i]·w[i] over these i. order: those at even places of index, those at
-     * odd, their sum */
+     * many. y: (panels, width) += Σ x[i]·w[i] over these i; w: (panels, rows, width). order: those
+     * at even places of index, those at odd, their sum */
     size_t (*find_nonzero)(uint32_t *index, const float *x, size_t n);
     void (*forward_row)(float *y, const float *x, const uint32_t *index, size_t count,
-                        const float *w, int vectors);
+                        const float *w, size_t rows, int vectors, size_t panels);
 
     /* order: y's start, then entries by group, inputs inside a group ascending */
     void (*sparse_pass)(const struct tare_sparse_pass *pass);

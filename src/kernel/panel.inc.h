@@ -199,36 +199,48 @@ static size_t NAMED(find_nonzero)(uint32_t *index, const float *x, size_t n) {
     return count;
 }
 
-INLINE void forward_row_n(float *y, const float *x, const uint32_t *index, size_t count,
-                          const float *w, const int N) {
-    V even[2], odd[2];
-    size_t width = (size_t)(N * LANES), e = 0;
-    UNROLL for (int n = 0; n < N; n++) even[n] = v_load(y + n * LANES), odd[n] = v_zero();
-    for (; e + 1 < count; e += 2) {
-        const float *w0 = w + index[e] * width, *w1 = w + index[e + 1] * width;
-        V x0 = v_one(x[index[e]]), x1 = v_one(x[index[e + 1]]);
-        UNROLL for (int n = 0; n < N; n++) {
-            even[n] = v_fma(x0, v_load(w0 + n * LANES), even[n]);
-            odd[n] = v_fma(x1, v_load(w1 + n * LANES), odd[n]);
-        }
-    }
-    if (e < count) {
-        V x0 = v_one(x[index[e]]);
-        UNROLL for (int n = 0; n < N; n++) even[n] =
-            v_fma(x0, v_load(w + index[e] * width + n * LANES), even[n]);
-    }
-    UNROLL for (int n = 0; n < N; n++) v_store(y + n * LANES, even[n] + odd[n]);
-}
-
-static void NAMED(forward_row)(float *y, const float *x, const uint32_t *index, size_t count,
-                               const float *w, int vectors) {
-    vectors == 1 ? forward_row_n(y, x, index, count, w, 1)
-                 : forward_row_n(y, x, index, count, w, 2);
-}
-
 /* Vectors are numbered through the P panels of N that are taken at once: vector q is vector q % N
  * of panel q / N. */
 #define MOST_VECTORS (2 * PANELS_AT_ONCE)
+
+/* A row of w for vector q; panel: floats from a panel of w to the next. */
+INLINE V row_vector(const float *row, size_t panel, int q, const int N) {
+    return v_load(row + (size_t)(q / N) * panel + (size_t)(q % N * LANES));
+}
+
+INLINE void forward_row_n(float *y, const float *x, const uint32_t *index, size_t count,
+                          const float *w, size_t panel, const int N, const int P) {
+    V even[MOST_VECTORS], odd[MOST_VECTORS];
+    size_t width = (size_t)(N * LANES), e = 0;
+    UNROLL for (int q = 0; q < N * P; q++) even[q] = v_load(y + q * LANES), odd[q] = v_zero();
+    for (; e + 1 < count; e += 2) {
+        const float *w0 = w + index[e] * width, *w1 = w + index[e + 1] * width;
+        V x0 = v_one(x[index[e]]), x1 = v_one(x[index[e + 1]]);
+        UNROLL for (int q = 0; q < N * P; q++) {
+            even[q] = v_fma(x0, row_vector(w0, panel, q, N), even[q]);
+            odd[q] = v_fma(x1, row_vector(w1, panel, q, N), odd[q]);
+        }
+    }
+    if (e < count) {
+        const float *w0 = w + index[e] * width;
+        V x0 = v_one(x[index[e]]);
+        UNROLL for (int q = 0; q < N * P; q++) even[q] =
+            v_fma(x0, row_vector(w0, panel, q, N), even[q]);
+    }
+    UNROLL for (int q = 0; q < N * P; q++) v_store(y + q * LANES, even[q] + odd[q]);
+}
+
+static void NAMED(forward_row)(float *y, const float *x, const uint32_t *index, size_t count,
+                               const float *w, size_t rows, int vectors, size_t panels) {
+    size_t width = (size_t)(vectors * LANES), panel = 0;
+    for (; vectors == 2 && panel + PANELS_AT_ONCE <= panels; panel += PANELS_AT_ONCE)
+        forward_row_n(y + panel * width, x, index, count, w + panel * rows * width, rows * width, 2,
+                      PANELS_AT_ONCE);
+    for (; panel < panels; panel++)
+        vectors == 1
+            ? forward_row_n(y + panel * width, x, index, count, w + panel * rows * width, 0, 1, 1)
+            : forward_row_n(y + panel * width, x, index, count, w + panel * rows * width, 0, 2, 1);
+}
 
 /* acc: gradient of a group's rows; entries in order. panel: floats from a panel of dy to the next
  */

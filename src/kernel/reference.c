@@ -91,12 +91,13 @@ static size_t NAMED(find_nonzero)(uint32_t *index, const float *x, size_t n) {
 }
 
 static void NAMED(forward_row)(float *y, const float *x, const uint32_t *index, size_t count,
-                               const float *w, int vectors) {
+                               const float *w, size_t rows, int vectors, size_t panels) {
     size_t width = (size_t)vectors * LANES;
-    for (size_t j = 0; j < width; j++) {
+    for (size_t j = 0; j < panels * width; j++) {
+        const float *column = w + j / width * rows * width + j % width;
         float even = y[j], odd = 0;
         for (size_t e = 0; e < count; e++)
-            *(e % 2 ? &odd : &even) += x[index[e]] * w[index[e] * width + j];
+            *(e % 2 ? &odd : &even) += x[index[e]] * column[index[e] * width];
         y[j] = even + odd;
     }
 }
