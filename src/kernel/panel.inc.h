@@ -158,16 +158,23 @@ INLINE uint64_t lit_values(const float *x, size_t n) {
     return bits;
 }
 
+#define FLOATS_AHEAD 1024 /* 4 kB */
+
 /* A group a time of each sample; the groups that are lit are found 16 at a time. */
 static size_t NAMED(gather_lists_floats)(struct tare_lists *lists, const float *x, size_t count,
                                          size_t n_in) {
     size_t groups = (n_in + TARE_GROUP - 1) / TARE_GROUP, entries = 0;
-    memset(lists->count, 0, groups * sizeof *lists->count);
+    const size_t room = lists->batch;
+    uint32_t *had = lists->count, *row = lists->row;
+    float *value = lists->value;
+    memset(had, 0, groups * sizeof *had);
     for (size_t b = 0; b < count; b++, x += n_in)
         for (size_t start = 0; start < n_in;) {
             uint64_t lit = 0;
             size_t first = start / TARE_GROUP;
             for (size_t quarter = 0; quarter < 64 && start < n_in; quarter += 16, start += 64) {
+                for (size_t i = 0; i < 64; i += LANES) /* a line each, of the images behind */
+                    __builtin_prefetch(x + start + i + FLOATS_AHEAD);
                 uint64_t bits = lit_values(x + start, n_in - start);
                 bits |= bits >> 1;
                 bits |= bits >> 2;
@@ -176,13 +183,13 @@ static size_t NAMED(gather_lists_floats)(struct tare_lists *lists, const float *
             entries += (size_t)__builtin_popcountll(lit);
             for (; lit != 0; lit &= lit - 1) {
                 size_t g = first + (size_t)__builtin_ctzll(lit), i = g * TARE_GROUP;
-                size_t at = g * lists->batch + lists->count[g]++;
-                lists->row[at] = (uint32_t)b;
+                size_t at = g * room + had[g]++;
+                row[at] = (uint32_t)b;
                 if (i + TARE_GROUP <= n_in)
-                    memcpy(lists->value + at * TARE_GROUP, x + i, TARE_GROUP * sizeof *x);
+                    memcpy(value + at * TARE_GROUP, x + i, TARE_GROUP * sizeof *x);
                 else
                     for (size_t k = 0; k < TARE_GROUP; k++)
-                        lists->value[at * TARE_GROUP + k] = i + k < n_in ? x[i + k] : 0;
+                        value[at * TARE_GROUP + k] = i + k < n_in ? x[i + k] : 0;
             }
         }
     return entries;
