@@ -279,7 +279,7 @@ $(BUILD)/bench_native: $(BUILD)/obj/bench/native_data.o $(BUILD)/obj/bench/nativ
 bench-native:
 	@scripts/packages.sh run bench || echo "bench-native: what these packages are for is left out" >&2
 	@$(MAKE) --no-print-directory -s engines >&2
-	@$(MAKE) --no-print-directory -s $(BUILD)/bench_native >&2
+	@$(MAKE) --no-print-directory -s $(BUILD)/bench_native $(BUILD)/bench_int8 >&2
 	@scripts/bench-native.sh $(BUILD) $(PARTS)
 
 # ---- torture ----------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
  * and what it costs in accuracy.
  *
  *     build/tare train -o mnist.safetensors
- *     build/bench_int8 CACHE/tare/prepared/FOLDER mnist.safetensors
+ *     build/bench_int8 CACHE/tare/prepared/FOLDER mnist.safetensors [--json]
  *
  * What is in the clock: one call of the infer function, from an image as it lies in memory (bytes
  * for int8; floats, prepared before, for float32) to its logits. All figures are of the best of
@@ -248,6 +248,15 @@ static double density(const struct bench *b, size_t *groups) {
     return (double)lit / (double)b->n;
 }
 
+/* A line each; times in ns. */
+static void print_json(struct bench *b, const struct row *rows, size_t count) {
+    for (size_t r = 0; r < count; r++)
+        printf("{\"name\":\"%s\",\"p50\":%.1f,\"p99\":%.1f,\"loop\":%.1f,\"many\":%.1f,"
+               "\"all_lit\":%.1f,\"accuracy\":%.2f}\n",
+               rows[r].name, rows[r].p50, rows[r].p99, rows[r].near, rows[r].many, rows[r].all_lit,
+               r == 0 ? 0 : accuracy(b, &rows[r]));
+}
+
 int main(int argc, char **argv) {
     static struct bench b;
     static struct row rows[] = {
@@ -259,8 +268,10 @@ int main(int argc, char **argv) {
     char net[TARE_MAX_SPEC];
     size_t groups;
     static double rest_ghz[REPEATS], busy_ghz[REPEATS];
-    if (argc != 3) {
-        fprintf(stderr, "usage: %s FOLDER_OF_PREPARED_DATA WEIGHTS.safetensors\n", argv[0]);
+    bool as_json = argc == 4 && strcmp(argv[3], "--json") == 0;
+    if (argc != 3 && !as_json) {
+        fprintf(stderr, "usage: %s FOLDER_OF_PREPARED_DATA WEIGHTS.safetensors [--json]\n",
+                argv[0]);
         return 2;
     }
     set_up(&b, argv[1], argv[2]);
@@ -275,6 +286,10 @@ int main(int argc, char **argv) {
                 busy_ghz[i] = clock_ghz();
         }
     tare_net_text(net, &b.net);
+    if (as_json) {
+        print_json(&b, rows, count);
+        return 0;
+    }
     printf("%s, int8 kernels %s, one thread; best of %d rounds\n", net,
            tare_native_int8_kernels(b.int8), REPEATS);
     printf("processor at %.2f GHz before, %.2f right after int8's vectors (medians)\n",

@@ -12,6 +12,7 @@
 #   instructions  instructions a sample, counted by valgrind
 #   exec          a whole training from exec to exit, 30 seeds
 #   infer         one image and 10,000 on one core, beside LiteRT and ONNX Runtime
+#   int8          the same net in int8 beside float32, in one process
 #   recipe        (only when named) what the recipe of `exec` was chosen from
 #
 # RUNS (6) interleaved runs, EPOCHS (2) of each, SEEDS (30) of exec. Goals are printed, reached or
@@ -21,7 +22,7 @@ set -eu -o pipefail
 cd "$(dirname "$0")/.."
 build=$1
 shift
-default_parts="engines memory bounds phases data wide instructions exec infer"
+default_parts="engines memory bounds phases data wide instructions exec infer int8"
 parts=${*:-$default_parts}
 runs=${RUNS:-6} epochs=${EPOCHS:-2} seeds=${SEEDS:-30}
 cpus=$(nproc)
@@ -287,9 +288,14 @@ train_once() {
     jq -c --argjson s "$(jq -n "$EPOCHREALTIME - $start")" '{s: $s, accuracy: (.correct / .total)}' "$scratch/exec.json"
 }
 
+# MNIST's training images, the last 10,000 of them held out.
+split() {
+    [ -d "$scratch/split" ] || "$bench" split "$scratch/split"
+}
+
 part_recipe() {
     local batch lr n seed
-    "$bench" split "$scratch/split"
+    split
     say "candidates, on 50,000 training images and 10,000 held out of them"
     for batch in 128 256 512; do
         for lr in 0.004 0.006 0.01; do
@@ -357,6 +363,19 @@ part_infer() {
                notes: [goal("p50 of native over LiteRT'"'"'s"; ratio_of($n.p50; $l.p50); ratio_of($n.p50; $l.p50) <= 0.2; "at most 1/5"),
                        goal("p99 of native over its p50"; ratio_of($n.p99; $n.p50); ratio_of($n.p99; $n.p50) <= 2; "at most 2"),
                        goal("images/s of native over ONNX Runtime'"'"'s"; ratio_of($n.images; $o.images); ratio_of($n.images; $o.images) >= 3; "at least 3")]}' -s | table
+}
+
+part_int8() {
+    say "int8"
+    split
+    "$build/tare" train --data "$scratch/split" --epochs 2 -o "$scratch/int8.safetensors" >/dev/null 2>"$scratch/log"
+    "$build/bench_int8" "$scratch/split" "$scratch/int8.safetensors" --json |
+        query '[.[] | select(.name == "int8").p50][0] as $p50
+            | {title: "Inference in int8 by the library, one thread, bytes in, logits out, best of 100 rounds of 1,000 single images: ns",
+               columns: ["", "p50, with the clock", "p99", "each, in a loop", "each of 10,000", "all 255", "accuracy on images held out, %"],
+               rows: map([.name, .p50, .p99, .loop, .many, .all_lit, (if .accuracy > 0 then .accuracy else "" end)]),
+               notes: ["float32 here takes floats that are ready; what LiteRT takes for one is in the table above",
+                       goal("p50 of int8, ns"; $p50; $p50 <= 150; "at most 150")]}' -s | table
 }
 
 for part in $parts; do
