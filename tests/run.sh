@@ -20,10 +20,15 @@ passed=0 failed=0 skipped=0
 cache=$log/cache
 mkdir "$cache"
 
+started=
+begin() { started=$(date +%s%N); }
+took() { echo $((($(date +%s%N) - started) / 100000000)) | sed 's/.$/.& s/; s/^\./0./'; }
+
 # suite NAME TIMEOUT COMMAND…: one cmocka program, counted test by test.
 suite() {
     name=$1 limit=$2
     shift 2
+    begin
     timeout -k 5 "$limit" "$@" >"$log/$name" 2>&1
     code=$?
     ok=$(grep -c '^\[       OK \]' "$log/$name")
@@ -34,7 +39,7 @@ suite() {
         bad=1 # crashed, leaked, or ran out of time
     fi
     passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + not))
-    printf '%-28s %3d passed %3d failed %3d skipped\n' "$name" "$ok" "$bad" "$not"
+    printf '%-28s %3d passed %3d failed %3d skipped %8s\n' "$name" "$ok" "$bad" "$not" "$(took)"
     [ $not -eq 0 ] || grep -B1 '^\[  SKIPPED \] [a-z]' "$log/$name" | grep -v '^\[\|^--' | sort -u | sed 's/^/    /'
     if [ $bad -gt 0 ]; then
         [ $code -eq 124 ] && echo "    ran out of its $limit s"
@@ -46,9 +51,10 @@ suite() {
 check() {
     name=$(echo "$1" | tr / -)
     shift
+    begin
     if "$@" >"$log/$name" 2>&1; then
         passed=$((passed + 1))
-        printf '%-28s   1 passed\n' "$name"
+        printf '%-28s   1 passed %31s\n' "$name" "$(took)"
     else
         failed=$((failed + 1))
         printf '%-28s   1 FAILED\n' "$name"
