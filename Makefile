@@ -3,7 +3,7 @@
 #   make            tare, the null and the native engine (C compiler and small Debian libraries)
 #   make compare    fresh machine to table: packages, environments, build, comparison
 #   make test       fresh machine to proof: packages, environments, build, every test
-#   make quick      the tests that need no framework (minutes)
+#   make quick      the tests that need no framework (under a minute)
 #   make engines    environments of the frameworks, and the engines that need them
 #   make fuzz       libFuzzer over every parser (SECONDS=60 in all)
 #   make fuzz-long  the same for hours (HOURS=1)

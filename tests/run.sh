@@ -2,7 +2,8 @@
 # run.sh quick|all: runs the tests and prints what each suite printed in short; `make quick` and
 # `make test` build what it needs first.
 #
-# quick: everything that needs no framework.  all: that, and the real frameworks.
+# quick: what needs no framework and no patience, under a minute.  all: that, the suites named in
+# `slow`, and the real frameworks.
 # A suite is a cmocka program (build/san/test_*), a golden test of the command line (tests/cli) or a
 # check of the tree. Each has a time-out; a suite that is killed has failed. Ends with one line of
 # counts; the exit code is 1 when anything failed.
@@ -14,6 +15,11 @@ log=$(mktemp -d)
 trap 'rm -rf "$log"' EXIT
 trap 'exit 130' INT TERM
 passed=0 failed=0 skipped=0
+
+# Suites that take more than 4 s each, of programs and of the command line.
+slow=" bad_engines campaign caps certify dataset int8 native remember resume summary supervise sweep verify "
+slow_cli=" sweep "
+left_out=
 
 # The cache of the tests is their own, so that no test sees what another run prepared; the
 # environments of the frameworks are found through build/environments.
@@ -71,15 +77,17 @@ for program in "$san"/test_*; do
     case $name in
         runtimes) continue ;; # with the frameworks, below
         export_runtimes) continue ;; # in tests/frameworks/export.sh
-        certify) [ "$mode" = all ] || continue ;; # 48 s of training under the sanitisers
     esac
+    case $slow in *" $name "*) [ "$mode" = all ] || { left_out="$left_out $name" && continue; } ;; esac
     # A locale with a decimal comma, for the test that reports don't depend on one.
     [ "$name" != report ] || localedef -i de_DE -f UTF-8 "$log/de_DE.UTF-8" >/dev/null 2>&1
     XDG_CACHE_HOME=$cache TARE_ENGINE_PATH=$san/bad_engines:$san/faulty_engines suite "$name" 300 \
         env $([ "$name" != report ] || echo LOCPATH="$log") "$program"
 done
 for golden in tests/cli/*.sh; do
-    check "cli/$(basename "$golden" .sh)" timeout -k 5 120 tests/cli/golden "$golden"
+    name=$(basename "$golden" .sh)
+    case $slow_cli in *" $name "*) [ "$mode" = all ] || { left_out="$left_out cli/$name" && continue; } ;; esac
+    check "cli/$name" timeout -k 5 120 tests/cli/golden "$golden"
 done
 
 if [ "$mode" = all ]; then
@@ -100,5 +108,6 @@ if [ "$mode" = all ]; then
 fi
 
 echo
+[ -z "$left_out" ] || echo "left to make test, which takes minutes:$left_out"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]
