@@ -11,10 +11,11 @@
 #include "cli.h"
 #include "tare/buf.h"
 #include "tare/lab.h"
+#include "tare/optimizer.h"
 #include "tare/safetensors.h"
 
 struct options {
-    const char *out, *engine, *model, *data;
+    const char *out, *engine, *model, *data, *schedule;
     size_t epochs, batch, seed, threads;
     double lr, timeout_s;
     bool json, no_download;
@@ -37,6 +38,7 @@ static enum tare_status fill_job(struct training *t, struct tare_err *err) {
     snprintf(job->track, sizeof job->track, "%s", t->plan->cells[0].track);
     snprintf(job->variant, sizeof job->variant, "%s", t->plan->cells[0].variant);
     snprintf(job->model, sizeof job->model, "%s", t->plan->model);
+    snprintf(job->schedule, sizeof job->schedule, "%s", o->schedule);
     job->lr = o->lr;
     job->batch = o->batch;
     job->epochs = o->epochs;
@@ -66,6 +68,12 @@ static void show_event(void *context, const struct tare_event *event) {
     }
 }
 
+/* An engine that passes over what it doesn't know would have trained something else. */
+static bool kept_schedule(const struct training *t) {
+    const char *said = tare_outcome_setting(&t->outcome, "schedule");
+    return strcmp(said ? said : "constant", t->job.schedule) == 0;
+}
+
 static enum tare_status run_engine(struct training *t, struct tare_err *err) {
     char *program = NULL, job_path[TARE_MAX_PATH], log_path[TARE_MAX_PATH];
     enum tare_status status = tare_engine_find(&program, t->plan->cells[0].engine, err);
@@ -90,6 +98,10 @@ static enum tare_status run_engine(struct training *t, struct tare_err *err) {
     if (status == TARE_OK && !trained)
         return tare_fail(err, TARE_FAILED, t->options->engine, t->outcome.fix, "%s",
                          t->outcome.reason);
+    if (status == TARE_OK && !kept_schedule(t))
+        return tare_fail(err, TARE_FAILED, t->options->engine, "--schedule constant",
+                         "the engine doesn't say that it trained with the schedule \"%s\"",
+                         t->job.schedule);
     return status;
 }
 
@@ -229,7 +241,10 @@ static enum tare_status check(const struct options *o, const struct cli_args *ar
     if (o->threads < 1 || o->threads > (size_t)cli_cpus())
         return tare_fail(err, TARE_USAGE, "--threads", NULL, "must be 1 to %d, the CPUs allowed",
                          cli_cpus());
+    enum tare_schedule schedule;
     enum tare_status status = cli_check_training(o->epochs, o->batch, err);
+    if (status == TARE_OK)
+        status = tare_schedule_find(&schedule, o->schedule, err);
     return status == TARE_OK ? check_target(o->out, err) : status;
 }
 
@@ -240,6 +255,7 @@ static int run(int argc, char **argv, const struct cli_command *command) {
                         .seed = 1,
                         .threads = (size_t)cli_cpus(),
                         .lr = 1e-3,
+                        .schedule = "constant",
                         .timeout_s = TARE_DEFAULT_TIMEOUT_S};
     const struct cli_option options[] = {
         {"output", CLI_TEXT, &o.out, "FILE", "the trained weights, .safetensors", 'o'},
@@ -249,6 +265,8 @@ static int run(int argc, char **argv, const struct cli_command *command) {
         {"epochs", CLI_COUNT, &o.epochs, "N", "passes over the training set (5)", 0},
         {"batch", CLI_COUNT, &o.batch, "N", "images per step (32)", 0},
         {"lr", CLI_NUMBER, &o.lr, "X", "Adam's learning rate (0.001)", 0},
+        {"schedule", CLI_TEXT, &o.schedule, "NAME",
+         "of the rate: constant (default), or linear: up, then to 0", 0},
         {"seed", CLI_COUNT, &o.seed, "N", "of weights and order (1)", 0},
         {"threads", CLI_COUNT, &o.threads, "N", "CPUs it may use (all that are allowed)", 0},
         {"timeout", CLI_NUMBER, &o.timeout_s, "S", "seconds it may take (600)", 0},
@@ -273,5 +291,6 @@ const struct cli_command cmd_train = {
     "train", "trains once and writes the weights", "train -o FILE [OPTION]...",
     "  tare train -o digits.safetensors\n"
     "  tare train -o wide.safetensors --model \"784 dense:256:relu dense:10\" --epochs 3\n"
+    "  tare train -o fast.safetensors --epochs 2 --batch 64 --lr 0.012 --schedule linear\n"
     "  tare train -o torch.safetensors --engine pytorch\n",
     run};

@@ -246,6 +246,9 @@ static enum tare_status run(const struct tare_engine_ops *ops, struct tare_work 
         return tare_fail(err, TARE_USAGE, NULL, NULL, "unknown task \"%s\"", job->task);
     if (training && (!ops->train || !ops->weights))
         return tare_fail(err, TARE_USAGE, NULL, NULL, "this engine only infers");
+    if (training && !ops->schedules && strcmp(job->schedule, "constant") != 0)
+        return tare_fail(err, TARE_USAGE, NULL, "leave the schedule constant",
+                         "this engine doesn't know the schedule \"%s\"", job->schedule);
     tell_cpus_allowed();
     enum tare_status status = ops->import ? ops->import(work, err) : TARE_OK;
     if (status != TARE_OK)

@@ -47,8 +47,9 @@ static enum tare_status read_model(struct tare_work *work, struct tare_err *err)
     return TARE_OK;
 }
 
-enum tare_status native_job_optimizer(struct tare_optimizer *optimizer, const struct tare_job *job,
-                                      struct tare_err *err) {
+enum tare_status native_job_optimizer(struct tare_optimizer *optimizer,
+                                      const struct tare_work *work, struct tare_err *err) {
+    const struct tare_job *job = &work->job;
     *optimizer = tare_optimizer_defaults(TARE_OPTIMIZER_SGD);
     if (strcmp(job->task, "train") != 0)
         return TARE_OK;
@@ -56,8 +57,14 @@ enum tare_status native_job_optimizer(struct tare_optimizer *optimizer, const st
                                          .momentum = job->momentum,
                                          .beta1 = job->beta1,
                                          .beta2 = job->beta2,
-                                         .epsilon = job->epsilon};
-    return tare_optimizer_find(&optimizer->kind, job->optimizer, err);
+                                         .epsilon = job->epsilon,
+                                         .steps = work->steps};
+    enum tare_status status = tare_optimizer_find(&optimizer->kind, job->optimizer, err);
+    if (status == TARE_OK)
+        status = tare_schedule_find(&optimizer->schedule, job->schedule, err);
+    if (status == TARE_OK && optimizer->schedule != TARE_SCHEDULE_CONSTANT)
+        tare_engine_setting("schedule", job->schedule);
+    return status;
 }
 
 static enum tare_status check_job(const struct tare_job *job, struct tare_err *err) {
@@ -90,7 +97,7 @@ static enum tare_status make_trainer(struct native *native, struct tare_err *err
         .examples = {work->image_bytes, work->labels, work->n},
     };
     char density[32];
-    enum tare_status status = native_job_optimizer(&setup.optimizer, &work->job, err);
+    enum tare_status status = native_job_optimizer(&setup.optimizer, work, err);
     if (status == TARE_OK)
         status = tare_native_create(&native->trainer, &setup, err);
     if (status != TARE_OK)
@@ -183,6 +190,7 @@ static enum tare_status infer(void *state, float *logits, const float *x, size_t
 
 static const struct tare_engine_ops ops = {.abi = TARE_ABI,
                                            .bytes = true,
+                                           .schedules = true,
                                            .name = "native",
                                            .version = version,
                                            .build = build,

@@ -8,8 +8,8 @@
 #include "tare/optimizer.h"
 
 /* The job's optimiser; what an infer job gets doesn't matter. */
-enum tare_status native_job_optimizer(struct tare_optimizer *optimizer, const struct tare_job *job,
-                                      struct tare_err *err);
+enum tare_status native_job_optimizer(struct tare_optimizer *optimizer,
+                                      const struct tare_work *work, struct tare_err *err);
 
 /* native_plain.c: as the hooks build, train, weights, infer, close. */
 enum tare_status native_plain_build(void **state, struct tare_work *work, struct tare_err *err);

@@ -74,7 +74,7 @@ enum tare_status native_plain_build(void **state, struct tare_work *work, struct
     const struct tare_job *job = &work->job;
     struct tare_optimizer optimizer;
     bool training = work->image_bytes != NULL;
-    enum tare_status status = native_job_optimizer(&optimizer, job, err);
+    enum tare_status status = native_job_optimizer(&optimizer, work, err);
     if (status != TARE_OK)
         return status;
     struct plain *plain = calloc(1, sizeof *plain);

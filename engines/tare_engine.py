@@ -29,8 +29,8 @@ JOB_DEFAULTS = {  # as tare_job_defaults
     "dump_dir": "", "dump_at": [], "first_apart": True, "latencies": "", "queries": 0,
     "batches": [],
 }
-OPTIMIZER_DEFAULTS = {"name": "adam", "lr": 1e-3, "momentum": 0.9, "beta1": 0.9, "beta2": 0.999,
-                      "epsilon": 1e-8}
+OPTIMIZER_DEFAULTS = {"name": "adam", "schedule": "constant", "lr": 1e-3, "momentum": 0.9,
+                      "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
 
 
 class Failure(Exception):
@@ -197,7 +197,8 @@ def check_job(engine, job):
                               ("norm", job.norm, ("u8/255",)),
                               ("variant", job.variant, able.variants),
                               ("device", job.device, able.devices),
-                              ("optimizer", job.optimizer.name, able.optimizers)):
+                              ("optimizer", job.optimizer.name, able.optimizers),
+                              ("schedule", job.optimizer.schedule, ("constant",))):
         if value not in known:
             names = " or ".join(f'"{name}"' for name in known)
             raise Failure("usage", f'{engine.name} knows {key} {names} on the track "{job.track}", '

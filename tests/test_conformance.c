@@ -301,6 +301,28 @@ static void wrong_jobs_end_in_fail(void **state) {
     failures_are_said_aloud("{\"abi\":1,\"task\":\"infer\",\"batches\":[8,0]}\n");
 }
 
+/* Whoever doesn't know a schedule must not train without it in silence. */
+static void a_schedule_is_kept_or_refused(void **state) {
+    (void)state;
+    static struct tare_job job;
+    struct tare_outcome outcome;
+    fresh_job(&job, "train");
+    snprintf(job.schedule, sizeof job.schedule, "linear");
+    launch(&outcome, &job, NULL);
+    const char *said = tare_outcome_setting(&outcome, "schedule");
+    if (outcome.state == TARE_STATE_OK) {
+        assert_non_null(said);
+        assert_string_equal(said, "linear");
+    } else
+        assert_int_equal(outcome.events[outcome.event_count - 1].kind, TARE_EVENT_FAIL);
+    tare_outcome_free(&outcome);
+    char *line = NULL;
+    snprintf(job.schedule, sizeof job.schedule, "sawtooth");
+    assert_int_equal(tare_job_text(&line, &job, NULL), TARE_OK);
+    failures_are_said_aloud(line);
+    free(line);
+}
+
 static void missing_files_end_in_fail(void **state) {
     (void)state;
     static struct tare_job job;
@@ -371,6 +393,7 @@ static int conform(const char *name) {
     const struct CMUnitTest engines_that_train[] = {
         cmocka_unit_test(training_gives_weights_and_logits),
         cmocka_unit_test(inference_is_timed_as_asked),
+        cmocka_unit_test(a_schedule_is_kept_or_refused),
         cmocka_unit_test(the_same_seed_gives_the_same_bits),
     };
     const struct tare_known_engine *known = tare_known_engine(name);

@@ -28,7 +28,7 @@ static struct {
     float x[N * N_IN];
     int32_t labels[N], order[STEPS * BATCH];
     double start[PARAMS], grads[PARAMS], logits[N * N_OUT];
-    struct run sgd, momentum, adam, adam_large_epsilon;
+    struct run sgd, momentum, adam, adam_large_epsilon, momentum_linear, adam_linear;
 } oracle;
 
 static void read_vector(FILE *file, const char *name, double *values, size_t count) {
@@ -70,6 +70,8 @@ static int read_oracle(void **state) {
     read_run(file, "momentum", &oracle.momentum);
     read_run(file, "adam", &oracle.adam);
     read_run(file, "adam_large_epsilon", &oracle.adam_large_epsilon);
+    read_run(file, "momentum_linear", &oracle.momentum_linear);
+    read_run(file, "adam_linear", &oracle.adam_linear);
     read_vector(file, "logits", oracle.logits, N * N_OUT);
     fclose(file);
     return 0;
@@ -117,26 +119,37 @@ static const struct tare_optimizer adam = {
 static const struct tare_optimizer adam_large_epsilon = {
     .kind = TARE_OPTIMIZER_ADAM, .lr = 0.1, .beta1 = 0.8, .beta2 = 0.95, .epsilon = 0.05};
 
+static struct tare_optimizer linear(const struct tare_optimizer *constant) {
+    struct tare_optimizer optimizer = *constant;
+    optimizer.schedule = TARE_SCHEDULE_LINEAR;
+    optimizer.steps = STEPS;
+    return optimizer;
+}
+
 static void test_optimizers_against_pytorch(void **state) {
     (void)state;
     check_run(&sgd, &oracle.sgd);
     check_run(&momentum, &oracle.momentum);
     check_run(&adam, &oracle.adam);
     check_run(&adam_large_epsilon, &oracle.adam_large_epsilon);
+    const struct tare_optimizer falling[] = {linear(&momentum), linear(&adam)};
+    check_run(&falling[0], &oracle.momentum_linear);
+    check_run(&falling[1], &oracle.adam_linear);
 }
 
 /* The comparison above must be able to fail: constants off by 0.01 % are far outside it. */
 static void test_wrong_constants_are_seen(void **state) {
     (void)state;
     struct run got;
-    struct tare_optimizer wrong[] = {sgd, momentum, adam, adam_large_epsilon};
+    struct tare_optimizer wrong[] = {sgd, momentum, adam, adam_large_epsilon, linear(&adam)};
     const struct run *want[] = {&oracle.sgd, &oracle.momentum, &oracle.adam,
-                                &oracle.adam_large_epsilon};
+                                &oracle.adam_large_epsilon, &oracle.adam_linear};
     wrong[0].lr *= 1.0001;
     wrong[1].momentum *= 0.9999;
     wrong[2].beta2 *= 0.9999;
     wrong[3].epsilon *= 1.0001;
-    for (size_t i = 0; i < 4; i++) {
+    wrong[4].steps++;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         run_oracle(&got, &wrong[i]);
         assert_true(difference(got.params, want[i]->params, PARAMS) > 100 * TOLERANCE);
     }
@@ -220,6 +233,30 @@ static void test_loss_is_a_mean(void **state) {
     assert_true(isnan(tare_softmax_loss_f64(first, bad, labels, 1, 2)));
 }
 
+/* Half a step up at the first of ten, the whole rate where the fifth ends, 0 behind the last. */
+static void test_rates(void **state) {
+    (void)state;
+    const struct tare_optimizer o = linear(&sgd);
+    assert_true(fabs(tare_optimizer_rate(&o, 1) - 0.1 * 0.25) < 1e-15);
+    assert_true(fabs(tare_optimizer_rate(&o, 2) - 0.1 * 0.75) < 1e-15);
+    assert_true(fabs(tare_optimizer_rate(&o, 3) - 0.1 * 0.9375) < 1e-15);
+    assert_true(fabs(tare_optimizer_rate(&o, 10) - 0.1 * 0.0625) < 1e-15);
+    assert_true(tare_optimizer_rate(&o, 11) == 0);
+    assert_true(tare_optimizer_rate(&sgd, 11) == 0.1);
+}
+
+static void test_schedule_names(void **state) {
+    (void)state;
+    struct tare_err err = {0};
+    enum tare_schedule schedule;
+    assert_int_equal(tare_schedule_find(&schedule, "linear", &err), TARE_OK);
+    assert_int_equal(schedule, TARE_SCHEDULE_LINEAR);
+    assert_int_equal(tare_schedule_find(&schedule, "liner", &err), TARE_USAGE);
+    assert_non_null(strstr(err.hint, "\"linear\""));
+    assert_int_equal(tare_schedule_find(&schedule, "cosine", &err), TARE_USAGE);
+    assert_non_null(strstr(err.hint, "constant and linear"));
+}
+
 static void test_optimizer_names(void **state) {
     (void)state;
     struct tare_err err = {0};
@@ -235,9 +272,10 @@ static void test_optimizer_names(void **state) {
 
 static void test_bad_constants_are_refused(void **state) {
     (void)state;
-    struct tare_optimizer bad[] = {sgd, sgd, sgd, momentum, momentum, adam, adam, adam, adam, adam};
-    const char *names[] = {"lr",    "lr",    "lr",      "momentum", "momentum",
-                           "beta1", "beta2", "epsilon", "epsilon",  "kind"};
+    struct tare_optimizer bad[] = {sgd,  sgd,  sgd,  momentum, momentum,    adam,
+                                   adam, adam, adam, adam,     linear(&sgd)};
+    const char *names[] = {"lr",    "lr",      "lr",      "momentum", "momentum", "beta1",
+                           "beta2", "epsilon", "epsilon", "kind",     "steps"};
     bad[0].lr = 0;
     bad[1].lr = NAN;
     bad[2].lr = INFINITY;
@@ -248,6 +286,7 @@ static void test_bad_constants_are_refused(void **state) {
     bad[7].epsilon = 0;
     bad[8].epsilon = NAN;
     bad[9].kind = (enum tare_optimizer_kind)99;
+    bad[10].steps = 0;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct tare_err err = {0};
         assert_int_equal(tare_optimizer_check(&bad[i], &err), TARE_USAGE);
@@ -266,6 +305,8 @@ int main(void) {
         cmocka_unit_test(test_loss_all_negative_logits),
         cmocka_unit_test(test_loss_sure_and_wrong),
         cmocka_unit_test(test_loss_is_a_mean),
+        cmocka_unit_test(test_rates),
+        cmocka_unit_test(test_schedule_names),
         cmocka_unit_test(test_optimizer_names),
         cmocka_unit_test(test_bad_constants_are_refused),
     };

@@ -137,6 +137,7 @@ static void a_job_survives_the_round_trip(void **state) {
     strcpy(job.model, "784 dense:64:relu dense:10");
     strcpy(job.images, "/a \"quoted\" path/\xc3\xa4.npy");
     strcpy(job.optimizer, "momentum");
+    strcpy(job.schedule, "linear");
     job.lr = 0.1; /* not exact in binary: the text must carry all digits */
     job.epsilon = 1e-8;
     job.seed = 4711;

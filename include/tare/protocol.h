@@ -42,6 +42,7 @@ struct tare_job {
     char init[TARE_MAX_PATH];        /* .safetensors: the initial weights */
     char order[TARE_MAX_PATH];       /* int32 .npy (epochs, steps, batch) */
     char optimizer[16];              /* "sgd", "momentum", "adam" */
+    char schedule[16];               /* of the learning rate: "constant", "linear" */
     double lr, momentum, beta1, beta2, epsilon;
     size_t batch, epochs;
     size_t steps; /* controlled: in all epochs; 0: everything in order */

@@ -80,6 +80,9 @@ void tare_outcome_free(struct tare_outcome *outcome);
 /* Nanoseconds of all events of kind phase with this name; "start" is exec to hello. */
 int64_t tare_outcome_phase_ns(const struct tare_outcome *outcome, const char *name);
 
+/* The value of the last setting of this name, owned by outcome; NULL when there is none. */
+const char *tare_outcome_setting(const struct tare_outcome *outcome, const char *name);
+
 /* Rules of honest measuring (design: clocks, threads) on an outcome that ended with bye: epochs
  * come in order, and no loss is NaN; it was not suspended; phases add up to the wall time within
  * the larger of 2 % and 20 ms; CPU time ≤ 1.05 × threads × wall time. Sets state and reason. Called

@@ -3,10 +3,15 @@
  * asks for Adam's in float32 (enum tare_constants). */
 #include "engine/pass.h"
 
+/* Of the step that is being taken. */
+static tare_real rate_of(const struct TARE_T(tare_optim) * optim) {
+    return (tare_real)tare_optimizer_rate(&optim->config, optim->steps_done + 1);
+}
+
 /* p -= lr·g */
 static void sgd(const struct TARE_T(tare_optim) * optim, tare_real *restrict p,
                 const tare_real *restrict g, size_t n) {
-    tare_real lr = (tare_real)optim->config.lr;
+    tare_real lr = rate_of(optim);
     for (size_t i = 0; i < n; i++)
         p[i] -= lr * g[i];
 }
@@ -14,7 +19,7 @@ static void sgd(const struct TARE_T(tare_optim) * optim, tare_real *restrict p,
 /* v = momentum·v + g;  p -= lr·v   (PyTorch's form: the learning rate outside the velocity) */
 static void momentum(const struct TARE_T(tare_optim) * optim, tare_real *restrict p,
                      const tare_real *restrict g, size_t n) {
-    tare_real lr = (tare_real)optim->config.lr, mu = (tare_real)optim->config.momentum;
+    tare_real lr = rate_of(optim), mu = (tare_real)optim->config.momentum;
     tare_real *restrict v = optim->v;
     for (size_t i = 0; i < n; i++) {
         v[i] = mu * v[i] + g[i];
@@ -56,7 +61,7 @@ static void adam(const struct TARE_T(tare_optim) * optim, tare_real *restrict p,
     uint64_t t = optim->steps_done + 1;
     struct decay d1 = decay_at(c->beta1, t, c->constants);
     struct decay d2 = decay_at(c->beta2, t, c->constants);
-    tare_real lr = (tare_real)c->lr, epsilon = (tare_real)c->epsilon;
+    tare_real lr = rate_of(optim), epsilon = (tare_real)c->epsilon;
     tare_real *restrict m = optim->m, *restrict v = optim->v;
     for (size_t i = 0; i < n; i++) {
         m[i] = d1.beta * m[i] + d1.rest * g[i];

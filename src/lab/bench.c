@@ -297,10 +297,11 @@ static void take_latencies(struct tare_bench_row *row, const struct tare_bench *
 
 static void take_events(struct tare_bench_row *row, const struct tare_bench *bench) {
     const struct tare_outcome *outcome = &row->outcome;
+    const char *ships = tare_outcome_setting(outcome, "ships_bytes");
+    if (ships)
+        row->ships_bytes = (size_t)strtoull(ships, NULL, 10);
     for (size_t i = 0; i < outcome->event_count; i++) {
         const struct tare_event *event = &outcome->events[i];
-        if (event->kind == TARE_EVENT_SETTING && strcmp(event->name, "ships_bytes") == 0)
-            row->ships_bytes = (size_t)strtoull(event->text, NULL, 10);
         if (event->kind != TARE_EVENT_SAMPLE)
             continue;
         row->call = event->extra;

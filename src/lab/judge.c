@@ -29,6 +29,14 @@ int64_t tare_outcome_phase_ns(const struct tare_outcome *outcome, const char *na
 }
 
 /* The sum of wall times can overflow when an engine lies; saturate instead. */
+const char *tare_outcome_setting(const struct tare_outcome *outcome, const char *name) {
+    for (size_t i = outcome->event_count; i-- > 0;)
+        if (outcome->events[i].kind == TARE_EVENT_SETTING &&
+            strcmp(outcome->events[i].name, name) == 0)
+            return outcome->events[i].text;
+    return NULL;
+}
+
 static int64_t all_phases_ns(const struct tare_outcome *outcome) {
     int64_t sum_ns = tare_outcome_phase_ns(outcome, "start");
     for (size_t i = 0; i < outcome->event_count; i++)

@@ -187,6 +187,7 @@ void tare_job_defaults(struct tare_job *job) {
                              .track = "controlled",
                              .norm = "u8/255",
                              .optimizer = "adam",
+                             .schedule = "constant",
                              .lr = 1e-3,
                              .momentum = 0.9,
                              .beta1 = 0.9,
@@ -229,6 +230,7 @@ enum tare_status tare_job_text(char **line, const struct tare_job *job, struct t
     JOB_TEXTS(X)
 #undef X
     bad |= json_object_set_new(optimizer, "name", json_string(job->optimizer));
+    bad |= json_object_set_new(optimizer, "schedule", json_string(job->schedule));
     bad |= json_object_set_new(optimizer, "lr", json_real(job->lr));
     bad |= json_object_set_new(optimizer, "momentum", json_real(job->momentum));
     bad |= json_object_set_new(optimizer, "beta1", json_real(job->beta1));
@@ -310,6 +312,7 @@ static bool read_job(struct tare_job *job, const json_t *o) {
         return good;
     return good && json_is_object(optimizer) &&
            get_whole_text(job->optimizer, sizeof job->optimizer, optimizer, "name") &&
+           get_whole_text(job->schedule, sizeof job->schedule, optimizer, "schedule") &&
            get_number(&job->lr, optimizer, "lr") &&
            get_number(&job->momentum, optimizer, "momentum") &&
            get_number(&job->beta1, optimizer, "beta1") &&

@@ -316,9 +316,9 @@ static void conclude(struct session *s) {
     o->cpu_ns = status.cpu_ns;
     o->peak_rss_bytes = status.peak_rss_bytes;
     o->leftovers = status.leftovers;
-    for (size_t i = 0; i < o->event_count; i++)
-        if (o->events[i].kind == TARE_EVENT_SETTING && strcmp(o->events[i].name, "version") == 0)
-            snprintf(o->version, sizeof o->version, "%s", o->events[i].text);
+    const char *version = tare_outcome_setting(o, "version");
+    if (version)
+        snprintf(o->version, sizeof o->version, "%s", version);
     if (s->rubbish)
         return;
     o->state = TARE_STATE_FAILED;

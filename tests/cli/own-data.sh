@@ -21,5 +21,7 @@ ls
 tare train -o bands.safetensors --data mine --batch 10 --epochs 2 --json > train.json 2> train.txt || echo "exit $?"
 grep -c "^epoch" train.txt
 sed 's/"train_s":[^,]*/"train_s":…/' train.json
+tare train -o falling.safetensors --data mine --batch 10 --epochs 2 --schedule linear --json 2> /dev/null | sed 's/"train_s":[^,]*/"train_s":…/'
+t tare train -o deaf.safetensors --data mine --batch 10 --epochs 1 --engine good --schedule linear
 t tare report again --format csv > rows.csv
 head -c 40 rows.csv

@@ -17,6 +17,7 @@ t tare train
 t tare train -o
 t tare train -o x.safetensors --engine ../evil
 t tare train -o x.safetensors --lr nan
+t tare train -o x.safetensors --schedule liner
 t tare report
 t tare report a b
 t tare report . --format pfd

@@ -55,9 +55,22 @@ OPTIMIZERS = {
     # An epsilon as large as the gradients shows on which side of the bias correction it stands.
     "adam_large_epsilon": lambda p: torch.optim.Adam(p, lr=0.1, betas=(0.8, 0.95), eps=0.05),
 }
+# Up to the rate over the first fifth of the steps, then down to 0.
+LINEAR = ("momentum_linear", "adam_linear")
+OPTIMIZERS["momentum_linear"] = OPTIMIZERS["momentum"]
+OPTIMIZERS["adam_linear"] = OPTIMIZERS["adam"]
+
+
+def linear(step):
+    u = (step + 0.5) / STEPS
+    return min(u / 0.2, (1 - u) / 0.8)
+
+
 for name, make in OPTIMIZERS.items():
     net = make_net(start)
     optimizer = make(net.parameters())
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, linear if name in LINEAR else lambda step: 1)
     losses = []
     for step in range(STEPS):
         optimizer.zero_grad()
@@ -66,6 +79,7 @@ for name, make in OPTIMIZERS.items():
         if step == 0:
             grads = torch.cat([turned(p.grad).reshape(-1) for p in net.parameters()])
         optimizer.step()
+        schedule.step()
         losses.append(loss.item())
     if name == "sgd":
         put("grads", grads)
