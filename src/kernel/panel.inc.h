@@ -449,7 +449,20 @@ static void NAMED(transpose)(float *t, const float *w, size_t n_in, size_t n_out
         }
 }
 
-/* TARE_ROWS rows of w from x's column i on. */
+/* Asks for a line of the state that will be updated next, from `at` on: `line` counts them through
+ * a tile of each of its arrays. */
+INLINE void ask_for(const struct tare_state w, size_t at, size_t line, const int N,
+                    const enum tare_optimizer_kind kind) {
+    const size_t floats = TARE_LINE_BYTES / sizeof(float);
+    const size_t lines = (size_t)(TARE_ROWS * N * LANES) / floats;
+    const float *arrays[] = {w.p, w.v, w.m};
+    const size_t count = kind == TARE_OPTIMIZER_ADAM ? 3 : kind == TARE_OPTIMIZER_MOMENTUM ? 2 : 1;
+    if (line < count * lines)
+        __builtin_prefetch(arrays[line / lines] + at + line % lines * floats);
+}
+
+/* TARE_ROWS rows of w from x's column i on. Sums are as good as all of the time; the state of the
+ * next rows comes meanwhile, a line with each sample. */
 INLINE void update_tile(const struct tare_state w, const float *x, const float *dy, size_t batch,
                         size_t x_width, size_t i, const struct NAMED(constants) c, const int N,
                         const enum tare_optimizer_kind kind) {
@@ -458,6 +471,7 @@ INLINE void update_tile(const struct tare_state w, const float *x, const float *
     UNROLL for (int r = 0; r < TARE_ROWS; r++) UNROLL for (int n = 0; n < N; n++) acc[r][n] =
         v_zero();
     for (size_t b = 0; b < batch; b++) {
+        ask_for(w, (i + TARE_ROWS) * width, b, N, kind);
         const float *xb = x + b * x_width + i;
         V d0 = v_load(dy + b * width), d1 = N > 1 ? v_load(dy + b * width + LANES) : d0;
         UNROLL for (int r = 0; r < TARE_ROWS; r++) {
