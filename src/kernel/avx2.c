@@ -19,6 +19,7 @@ typedef __m256i I;
 #define v_positive(y, d) _mm256_and_ps(_mm256_cmp_ps(y, _mm256_setzero_ps(), _CMP_GT_OQ), d)
 #define v_round(x) _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 #define PANELS_AT_ONCE 1
+#define TOGETHER 2
 
 static inline I numbers(void) {
     return _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);

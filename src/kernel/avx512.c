@@ -23,6 +23,7 @@ typedef __m512i I;
 #define v_exponent(x) _mm512_getexp_ps(x)
 #define v_mantissa(x) _mm512_getmant_ps(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero)
 #define PANELS_AT_ONCE 2
+#define TOGETHER 8 /* as many as wait 4 cycles at 2 a cycle */
 
 static inline V v_keep(V x, size_t n) {
     return n >= LANES ? x : _mm512_maskz_mov_ps((__mmask16)((1U << n) - 1), x);

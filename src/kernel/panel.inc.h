@@ -18,6 +18,8 @@
  *     i_pack(to, bits, x)              the lanes of x that aren't 0, and a bit for each; up to
  *                                      LANES words are written; returns how many count
  *     i_halves(low, high, p)           of LANES words of 64 bits, low and high to aligned places
+ *     TOGETHER                         vectors of parameters that an update takes through its
+ *                                      steps side by side: at most 8, as many as registers hold
  *     PANELS_AT_ONCE                   panels of two vectors whose sums fit into the registers,
  *                                      four rows of each
  *
@@ -33,8 +35,6 @@
 /* ---- updates -----------------------------------------------------------------------------------
  */
 
-#define MOST_TOGETHER 8 /* vectors of parameters: as many as wait 4 cycles at 2 a cycle */
-
 /* A tare_update in registers. */
 struct NAMED(constants) {
     V lr, momentum, beta1, beta2, rate, epsilon;
@@ -49,7 +49,7 @@ INLINE struct NAMED(constants) constants_of(const struct tare_update *u) {
  * become. They take each step together, so that none waits for itself. */
 INLINE void update_some(const struct tare_state w, size_t at, V *g, const struct NAMED(constants) c,
                         const int K, const enum tare_optimizer_kind kind) {
-    V m[MOST_TOGETHER], v[MOST_TOGETHER];
+    V m[TOGETHER], v[TOGETHER];
     UNROLL for (int k = 0; k < K; k++) {
         size_t k_at = at + (size_t)(k * LANES);
         if (kind == TARE_OPTIMIZER_ADAM) {
@@ -319,10 +319,13 @@ INLINE void group_update(V row[TARE_GROUP][MOST_VECTORS], const struct tare_stat
                          size_t panel, const struct NAMED(constants) c, const int N, const int P,
                          const enum tare_optimizer_kind kind) {
     UNROLL for (int p = 0; p < P; p++) {
-        V g[MOST_TOGETHER];
-        UNROLL for (int k = 0; k < TARE_GROUP * N; k++) g[k] = row[k / N][p * N + k % N];
-        update_some(w, at + (size_t)p * panel, g, c, TARE_GROUP * N, kind);
-        UNROLL for (int k = 0; k < TARE_GROUP * N; k++) row[k / N][p * N + k % N] = g[k];
+        const int K = TARE_GROUP * N < TOGETHER ? TARE_GROUP * N : TOGETHER;
+        UNROLL for (int k = 0; k < TARE_GROUP * N; k += K) {
+            V g[TOGETHER];
+            UNROLL for (int t = 0; t < K; t++) g[t] = row[(k + t) / N][p * N + (k + t) % N];
+            update_some(w, at + (size_t)p * panel + (size_t)(k * LANES), g, c, K, kind);
+            UNROLL for (int t = 0; t < K; t++) row[(k + t) / N][p * N + (k + t) % N] = g[t];
+        }
     }
 }
 
@@ -481,10 +484,10 @@ INLINE void update_tile(const struct tare_state w, const float *x, const float *
                 acc[r][1] = v_fma(xr, d1, acc[r][1]);
         }
     }
-    UNROLL for (int k = 0; k < TARE_ROWS * N; k += MOST_TOGETHER) {
-        V g[MOST_TOGETHER];
-        UNROLL for (int t = 0; t < MOST_TOGETHER; t++) g[t] = acc[(k + t) / N][(k + t) % N];
-        update_some(w, i * width + (size_t)(k * LANES), g, c, MOST_TOGETHER, kind);
+    UNROLL for (int k = 0; k < TARE_ROWS * N; k += TOGETHER) {
+        V g[TOGETHER];
+        UNROLL for (int t = 0; t < TOGETHER; t++) g[t] = acc[(k + t) / N][(k + t) % N];
+        update_some(w, i * width + (size_t)(k * LANES), g, c, TOGETHER, kind);
     }
 }
 
