@@ -15,7 +15,7 @@
 #   int8          the same net in int8 beside float32, in one process
 #   recipe        (only when named) what the recipe of `exec` was chosen from
 #
-# RUNS (6) interleaved runs, EPOCHS (2) of each, SEEDS (30) of exec. Goals are printed, reached or
+# RUNS (6) interleaved runs, EPOCHS (5) of each, SEEDS (30) of exec. Goals are printed, reached or
 # missed; the exit code is about what couldn't be measured at all. Everything printed is in
 # BUILD/bench-native.json too.
 set -eu -o pipefail
@@ -24,7 +24,7 @@ build=$1
 shift
 default_parts="engines memory bounds phases data wide instructions exec infer int8"
 parts=${*:-$default_parts}
-runs=${RUNS:-6} epochs=${EPOCHS:-2} seeds=${SEEDS:-30}
+runs=${RUNS:-6} epochs=${EPOCHS:-5} seeds=${SEEDS:-30}
 cpus=$(nproc)
 bench=$build/bench_native
 engines=native,tensorflow/xla-epoch,tensorflow/step,libtorch,jax,keras,pytorch/indexed
