@@ -45,9 +45,18 @@ say() { printf 'bench-native: %s\n' "$*" >&2; }
 # What the last command said of its failure, without its advice.
 why() { sed -n 's/^tare: //p' "$scratch/log" | tail -n 1; }
 
-# Reads {title, columns, rows, notes}; prints it and keeps it for the JSON.
+# Time of all processors so far, in all and what the host gave to others.
+processor_time() { awk '$1 == "cpu" { print $2 + $3 + $4 + $5 + $6 + $7 + $8 + $9, $9 }' /proc/stat; }
+
+# Reads {title, columns, rows, notes}; prints it and keeps it for the JSON, with what the host took
+# since the part began: a virtual machine has no more than it is given.
 table() {
-    tee "$scratch/done/$(printf %02d "$(ls "$scratch/done" | wc -l)").json" |
+    local before now
+    read -ra before <<<"$part_began"
+    read -ra now < <(processor_time)
+    jq --argjson all "$((now[0] - before[0]))" --argjson stolen "$((now[1] - before[1]))" -L scripts \
+        'include "bench-native"; .notes += ["the host took \(ratio_of($stolen; [$all, 1] | max) | percent) of the processors'"'"' time meanwhile"]' |
+        tee "$scratch/done/$(printf %02d "$(ls "$scratch/done" | wc -l)").json" |
         jq -r '(["T", .title] | @tsv), (["R"] + .columns | @tsv), (.rows[] | ["R"] + . | @tsv),
                ((.notes // [])[] | ["N", .] | @tsv)' |
         awk -F'\t' '
@@ -401,6 +410,7 @@ for part in $parts; do
     esac
 done
 for part in $parts; do
+    part_began=$(processor_time)
     "part_$part"
 done
 jq -s --slurpfile bounds <(cat "$scratch/bounds.jsonl" 2>/dev/null) '{format: "tare-bench-native/1", bounds: $bounds, tables: .}' \
