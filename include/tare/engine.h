@@ -45,7 +45,7 @@ struct tare_engine_ops {
     const char *name; /* Required */
     bool bytes;       /* Optional: wants the training images as uint8, a quarter of the memory */
 
-    bool schedules;   /* Optional: knows job.schedule; others get "constant" only */
+    bool schedules; /* Optional: knows job.schedule; others get "constant" only */
 
     /* Required: the framework's version, in static storage or in *state's. Called after import. */
     const char *(*version)(void);
