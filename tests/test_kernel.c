@@ -297,15 +297,12 @@ static void sparse_of(const struct tare_kernels *k, int vectors) {
         size_t n_in = between(1, 60), groups = round_up(n_in, 4) / 4, count = between(1, 20);
         size_t batch = round_up(count, 16), panels = between(1, 3), rows = groups * 4 + 4;
         size_t n = panels * rows * width, outputs = panels * batch * width;
-        struct images then, soon;
-        make_images(&then, count, n_in, 0.6);
-        make_images(&soon, count, n_in, 0.6);
-        struct tare_lists back = make_lists(groups, batch), next = make_lists(groups, batch);
-        const uint32_t *then_rows[MAX_BATCH], *soon_rows[MAX_BATCH];
-        uint32_t *then_records = make_records(then_rows, k, &then);
-        uint32_t *soon_records = make_records(soon_rows, k, &soon);
-        plain->gather_lists(&back, then_rows, count, n_in, 0, groups);
-        plain->gather_lists(&next, soon_rows, count, n_in, 0, groups);
+        struct images images;
+        make_images(&images, count, n_in, 0.6);
+        struct tare_lists lists = make_lists(groups, batch);
+        const uint32_t *records[MAX_BATCH];
+        uint32_t *packed = make_records(records, k, &images);
+        plain->gather_lists(&lists, records, count, n_in, 0, groups);
         float *dy = numbers(outputs, 0.3), *y = numbers(outputs, 0);
         float *plain_y = copy_of(y, outputs);
         uint8_t seen[64] = {0}, plain_seen[64] = {0};
@@ -313,45 +310,35 @@ static void sparse_of(const struct tare_kernels *k, int vectors) {
             seen[panel * groups] = plain_seen[panel * groups] = 1;
         struct states s = make_states(n);
         struct tare_update update = update_of(trial);
+        struct tare_soon soon = {records, trial % 2 ? count : 0, n_in};
         size_t end = between(1, groups);
-        struct tare_sparse_pass pass = {.groups = groups,
-                                        .first = between(0, end - 1),
-                                        .end = end,
-                                        .vectors = vectors,
-                                        .panels = panels,
-                                        .rows = rows,
-                                        .w = s.fast,
-                                        .seen = seen,
-                                        .back = trial % 5 == 1 ? NULL : &back,
-                                        .batch = batch,
-                                        .dy = dy,
-                                        .update = &update,
-                                        .next = trial % 5 == 2 ? NULL : &next,
-                                        .y = y,
-                                        .soon = soon_rows,
-                                        .soon_count = trial % 2 ? count : 0,
-                                        .soon_bytes = n_in};
-        k->sparse_pass(&pass);
-        pass.w = s.plain, pass.seen = plain_seen, pass.y = plain_y;
-        pass.vectors = plain_vectors(k, vectors);
-        plain->sparse_pass(&pass);
-        assert_close_states(k, "sparse_pass", &s, n, count);
-        assert_close(k, "sparse_pass", y, plain_y, outputs, n_in + count);
+        struct tare_sparse sparse = {.groups = groups,
+                                     .first = between(0, end - 1),
+                                     .end = end,
+                                     .vectors = vectors,
+                                     .panels = panels,
+                                     .rows = rows,
+                                     .batch = batch,
+                                     .lists = &lists};
+        k->sparse_update(&sparse, &s.fast, seen, dy, &update, &soon);
+        k->sparse_forward(&sparse, y, s.fast.p);
+        sparse.vectors = plain_vectors(k, vectors);
+        plain->sparse_update(&sparse, &s.plain, plain_seen, dy, &update, &soon);
+        plain->sparse_forward(&sparse, plain_y, s.plain.p);
+        assert_close_states(k, "sparse_update", &s, n, count);
+        assert_close(k, "sparse_forward", y, plain_y, outputs, n_in + count);
         assert_memory_equal(seen, plain_seen, sizeof seen);
         free_states(&s);
         free(dy);
         free(y);
         free(plain_y);
-        free_lists(&back);
-        free_lists(&next);
-        free(then_records);
-        free(soon_records);
-        free(then.bytes);
-        free(soon.bytes);
+        free_lists(&lists);
+        free(packed);
+        free(images.bytes);
     }
 }
 
-static void test_sparse_pass(void **state) {
+static void test_sparse(void **state) {
     (void)state;
     for_each(sparse_of);
 }
@@ -611,7 +598,7 @@ static void test_dispatch(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dispatch),         cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_dense_inputs),     cmocka_unit_test(test_sparse_pass),
+        cmocka_unit_test(test_dense_inputs),     cmocka_unit_test(test_sparse),
         cmocka_unit_test(test_forward),          cmocka_unit_test(test_updates),
         cmocka_unit_test(test_delicate_updates), cmocka_unit_test(test_values),
         cmocka_unit_test(test_softmax),          cmocka_unit_test(test_transpose),

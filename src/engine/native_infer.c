@@ -148,7 +148,6 @@ static void dense_layer(const struct tare_native_model *m, const struct native_l
 static void first_layer(const struct tare_native_model *m, struct room *room, const float *x,
                         size_t count, size_t rows) {
     const struct native_layer *layer = &m->layers[0];
-    const struct tare_update none = {.kind = TARE_OPTIMIZER_SGD};
     size_t lit = m->kernels->gather_lists_floats(&room->lists, x, count, layer->n_in);
     if ((double)lit >= NATIVE_SPARSE_BELOW * (double)(m->groups * count)) {
         lay_out(room->x, layer, x, count);
@@ -158,17 +157,14 @@ static void first_layer(const struct tare_native_model *m, struct room *room, co
     for (size_t panel = 0; panel < layer->panels; panel++)
         m->kernels->spread_bias(room->values[0] + panel * BLOCK * layer->width,
                                 layer->b.p + panel * layer->width, rows, layer->vectors);
-    struct tare_sparse_pass pass = {.groups = m->groups,
-                                    .end = m->groups,
-                                    .vectors = layer->vectors,
-                                    .panels = layer->panels,
-                                    .rows = layer->rows,
-                                    .w = {.p = layer->w.p},
-                                    .update = &none,
-                                    .next = &room->lists,
-                                    .batch = BLOCK,
-                                    .y = room->values[0]};
-    m->kernels->sparse_pass(&pass);
+    const struct tare_sparse sparse = {.groups = m->groups,
+                                       .end = m->groups,
+                                       .vectors = layer->vectors,
+                                       .panels = layer->panels,
+                                       .rows = layer->rows,
+                                       .batch = BLOCK,
+                                       .lists = &room->lists};
+    m->kernels->sparse_forward(&sparse, room->values[0], layer->w.p);
     for (size_t panel = 0; layer->relu && panel < layer->panels; panel++)
         m->kernels->relu(room->values[0] + panel * BLOCK * layer->width, rows * layer->width);
 }

@@ -196,55 +196,55 @@ static void forward_panel(const struct part *p, const struct native_layer *layer
 /* ---- the first layer, there and back -----------------------------------------------------------
  */
 
-/* Panels first … end−1 of a slice: the bias is in what the first one adds. */
+/* Panels first … end−1 of a slice: the bias is in what the first one adds. Forward is a walk of its
+ * own over the weights, because the gradients that updates take and the sums that it adds to rarely
+ * fit into the nearest cache beside each other. */
 static void turn_slice(const struct part *p, int slice, size_t first, size_t end, int back,
-                       int next, size_t soon_count) {
+                       int next, const struct tare_soon *soon) {
     const struct tare_native *n = p->n;
-    const struct native_scratch *mine = &n->scratch[p->index];
     const struct native_layer *layer = &n->layers[0];
-    struct tare_sparse_pass pass = {
+    const struct tare_state w = state_at(&layer->w, first * layer->rows * layer->width);
+    struct tare_sparse sparse = {
         .groups = n->groups,
         .first = n->slices.bound[slice],
         .end = n->slices.bound[slice + 1],
         .vectors = layer->vectors,
         .panels = end - first,
         .rows = layer->rows,
-        .w = state_at(&layer->w, first * layer->rows * layer->width),
-        .seen = n->seen + first * n->groups,
-        .back = back != NOTHING ? &mine->lists[back] : NULL,
         .batch = n->padded,
-        .dy = panel_of(n, layer->dy, layer, first),
-        .update = &p->update,
-        .next = next != NOTHING ? &mine->lists[next] : NULL,
-        .y = panel_of(n, n->parts[slice], layer, first),
-        .soon = mine->records,
-        .soon_count = soon_count,
-        .soon_bytes = n->record_bytes,
     };
-    if (slice == 0)
-        for (size_t panel = first; panel < end; panel++) {
-            if (pass.back)
-                update_bias(p, layer, panel);
+    float *y = panel_of(n, n->parts[slice], layer, first);
+    if (back != NOTHING) {
+        sparse.lists = &n->scratch[p->index].lists[back];
+        for (size_t panel = first; slice == 0 && panel < end; panel++)
+            update_bias(p, layer, panel);
+        p->k->sparse_update(&sparse, &w, n->seen + first * n->groups,
+                            panel_of(n, layer->dy, layer, first), &p->update, soon);
+    }
+    if (next != NOTHING) {
+        sparse.lists = &n->scratch[p->index].lists[next];
+        for (size_t panel = first; slice == 0 && panel < end; panel++)
             p->k->spread_bias(panel_of(n, n->parts[0], layer, panel),
                               layer->b.p + panel * layer->width, n->padded, layer->vectors);
-        }
-    else
-        memset(pass.y, 0, pass.panels * n->padded * layer->width * sizeof *pass.y);
-    p->k->sparse_pass(&pass);
+        if (slice > 0)
+            memset(y, 0, sparse.panels * n->padded * layer->width * sizeof *y);
+        p->k->sparse_forward(&sparse, y, w.p);
+    }
 }
 
 /* soon: the indices of the batch after the next one, or NULL; its records are asked for. */
 static void turn_sparse(const struct part *p, int back, int next, const int32_t *soon) {
     struct units units = share_units(p);
-    size_t soon_count = soon ? p->n->batch : 0;
+    struct tare_soon records = {p->n->scratch[p->index].records, soon ? p->n->batch : 0,
+                                p->n->record_bytes};
     if (soon)
         point_at_records(p, soon);
     while (units.first < units.end) {
         size_t slice = units.first / units.panels, start = slice * units.panels;
         size_t end = units.end - start < units.panels ? units.end - start : units.panels;
-        turn_slice(p, (int)slice, units.first - start, end, back, next, soon_count);
+        turn_slice(p, (int)slice, units.first - start, end, back, next, &records);
         units.first = start + end;
-        soon_count = 0; /* once is enough */
+        records.count = 0; /* once is enough */
     }
 }
 

@@ -66,24 +66,21 @@ struct tare_lists {
 #define TARE_RECORD_SPARE 16
 size_t tare_record_words(size_t n_in);
 
-/* A sparse first layer, there and back, for some panels and groups first … end−1: for each group of
- * inputs the gradient of its rows of w from `back` and dy, the update, and at once what the new
- * rows add to y for `next`. What w, seen, dy and y say of is the first of the panels. */
-struct tare_sparse_pass {
+/* Groups first … end−1 of a sparse first layer's inputs, in some panels: what is said of w, seen,
+ * dy and y is the first of the panels. */
+struct tare_sparse {
     size_t groups, first, end; /* groups: of the layer */
     int vectors;
     size_t panels;
-    size_t rows;         /* of w in a panel: groups · 4 at least */
-    struct tare_state w; /* (panels, rows, width) */
-    uint8_t *seen; /* (panels, groups): a gradient has been here; before, all of m and v is 0 */
-    const struct tare_lists *back;    /* NULL: no update */
-    size_t batch;                     /* rows of dy and y in a panel */
-    const float *dy;                  /* (panels, batch, width) */
-    const struct tare_update *update; /* not NULL */
-    const struct tare_lists *next;    /* NULL: no forward */
-    float *y;                         /* (panels, batch, width), added to */
-    const uint32_t *const *soon;      /* records that will be read soon, */
-    size_t soon_count, soon_bytes;    /* so many, each of about so many bytes */
+    size_t rows;  /* of w in a panel: groups · 4 at least */
+    size_t batch; /* rows of dy and y in a panel */
+    const struct tare_lists *lists;
+};
+
+/* Records that will be read soon, and are asked for meanwhile: so many, of about so many bytes. */
+struct tare_soon {
+    const uint32_t *const *records;
+    size_t count, bytes;
 };
 
 struct tare_kernels {
@@ -114,8 +111,15 @@ struct tare_kernels {
     void (*forward_row)(float *y, const float *x, const uint32_t *index, size_t count,
                         const float *w, size_t rows, int vectors, size_t panels);
 
-    /* order: y's start, then entries by group, inputs inside a group ascending */
-    void (*sparse_pass)(const struct tare_sparse_pass *pass);
+    /* Gradient of the groups' rows of w: (panels, rows, width) from dy: (panels, batch, width), and
+     * their update. seen: (panels, groups): a gradient has been here; before, all of m and v is 0,
+     * and an update without a gradient is nothing. order: entries ascending */
+    void (*sparse_update)(const struct tare_sparse *s, const struct tare_state *w, uint8_t *seen,
+                          const float *dy, const struct tare_update *update,
+                          const struct tare_soon *soon);
+    /* y: (panels, batch, width) += x·w. order: y's start, then entries by group, inputs inside a
+     * group ascending */
+    void (*sparse_forward)(const struct tare_sparse *s, float *y, const float *w);
 
     /* y: (batch, width) += x·w, for samples first … end−1 (multiples of TARE_ROWS). x: panels of
      * x_width, batch rows each; w: (n_in, width). order: y's start, then inputs ascending */

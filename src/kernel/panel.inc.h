@@ -313,18 +313,17 @@ INLINE void ask_ahead(struct NAMED(ahead) * a, size_t lines) {
     }
 }
 
-/* A group's rows of P panels, the first of them at w.p + at: updated with what is in `row`, or as
+/* A group's rows of P panels, the first of them at w.p + at, updated with their gradient; and as
  * they are. */
-INLINE void group_update(V row[TARE_GROUP][MOST_VECTORS], const struct tare_state w, size_t at,
+INLINE void group_update(V gradient[TARE_GROUP][MOST_VECTORS], const struct tare_state w, size_t at,
                          size_t panel, const struct NAMED(constants) c, const int N, const int P,
                          const enum tare_optimizer_kind kind) {
     UNROLL for (int p = 0; p < P; p++) {
         const int K = TARE_GROUP * N < TOGETHER ? TARE_GROUP * N : TOGETHER;
         UNROLL for (int k = 0; k < TARE_GROUP * N; k += K) {
             V g[TOGETHER];
-            UNROLL for (int t = 0; t < K; t++) g[t] = row[(k + t) / N][p * N + (k + t) % N];
+            UNROLL for (int t = 0; t < K; t++) g[t] = gradient[(k + t) / N][p * N + (k + t) % N];
             update_some(w, at + (size_t)p * panel + (size_t)(k * LANES), g, c, K, kind);
-            UNROLL for (int t = 0; t < K; t++) row[(k + t) / N][p * N + (k + t) % N] = g[t];
         }
     }
 }
@@ -336,45 +335,63 @@ INLINE void group_load(V row[TARE_GROUP][MOST_VECTORS], const float *w, size_t p
 }
 
 /* P panels from `panel` on. */
-INLINE void sparse_pass_n(const struct tare_sparse_pass *s, size_t panel, const int N, const int P,
-                          const enum tare_optimizer_kind kind) {
-    const struct tare_lists *back = s->back, *next = s->next;
-    const size_t width = (size_t)(N * LANES), w_panel = s->rows * width, y_panel = s->batch * width;
-    const struct tare_state w = s->w;
-    const float *dy = s->dy + panel * y_panel;
-    float *y = s->y + panel * y_panel;
-    uint8_t *seen = s->seen + panel * s->groups;
-    const struct NAMED(constants) c = constants_of(s->update);
+INLINE void sparse_update_n(const struct tare_sparse *s, const struct tare_state *all_w,
+                            uint8_t *seen, const float *dy, const struct tare_update *update,
+                            const struct tare_soon *soon, size_t panel, const int N, const int P,
+                            const enum tare_optimizer_kind kind) {
+    const size_t width = (size_t)(N * LANES), w_panel = s->rows * width;
+    const size_t dy_panel = s->batch * width;
+    const struct tare_state w = *all_w;
+    const struct NAMED(constants) c = constants_of(update);
     struct NAMED(ahead)
-        ahead = {s->soon, s->soon + (panel == 0 ? s->soon_count : 0), 0, s->soon_bytes};
-    size_t lines =
-        (s->soon_bytes / TARE_LINE_BYTES + 1) * s->soon_count / (s->end - s->first + 1) + 1;
+        ahead = {soon->records, soon->records + (panel == 0 ? soon->count : 0), 0, soon->bytes};
+    size_t lines = (soon->bytes / TARE_LINE_BYTES + 1) * soon->count / (s->end - s->first + 1) + 1;
+    seen += panel * s->groups;
     for (size_t g = s->first; g < s->end; g++) {
-        size_t at = panel * w_panel + g * TARE_GROUP * width;
-        V row[TARE_GROUP][MOST_VECTORS];
-        bool lit = next && next->count[g] > 0;
         ask_ahead(&ahead, lines);
-        if (back && (seen[g] || back->count[g] > 0)) {
-            for (size_t p = 0; p < (size_t)P; p++)
-                seen[p * s->groups + g] = 1;
-            group_gradient(row, back, g, dy, y_panel, N, P);
-            group_update(row, w, at, w_panel, c, N, P, kind);
-        } else if (lit)
-            group_load(row, w.p + at, w_panel, N, P);
-        if (lit)
-            group_forward(y, y_panel, next, g, row, N, P);
+        if (!seen[g] && s->lists->count[g] == 0)
+            continue;
+        V row[TARE_GROUP][MOST_VECTORS];
+        for (size_t p = 0; p < (size_t)P; p++)
+            seen[p * s->groups + g] = 1;
+        group_gradient(row, s->lists, g, dy + panel * dy_panel, dy_panel, N, P);
+        group_update(row, w, panel * w_panel + g * TARE_GROUP * width, w_panel, c, N, P, kind);
     }
 }
 
-static void NAMED(sparse_pass)(const struct tare_sparse_pass *s) {
+INLINE void sparse_forward_n(const struct tare_sparse *s, float *y, const float *w, size_t panel,
+                             const int N, const int P) {
+    const size_t width = (size_t)(N * LANES), w_panel = s->rows * width;
+    const size_t y_panel = s->batch * width;
+    for (size_t g = s->first; g < s->end; g++) {
+        if (s->lists->count[g] == 0)
+            continue;
+        V row[TARE_GROUP][MOST_VECTORS];
+        group_load(row, w + panel * w_panel + g * TARE_GROUP * width, w_panel, N, P);
+        group_forward(y + panel * y_panel, y_panel, s->lists, g, row, N, P);
+    }
+}
+
+static void NAMED(sparse_update)(const struct tare_sparse *s, const struct tare_state *w,
+                                 uint8_t *seen, const float *dy, const struct tare_update *u,
+                                 const struct tare_soon *soon) {
     size_t panel = 0;
     for (; s->vectors == 2 && panel + PANELS_AT_ONCE <= s->panels; panel += PANELS_AT_ONCE)
-        FOR_KIND(s->update->kind, sparse_pass_n, s, panel, 2, PANELS_AT_ONCE)
+        FOR_KIND(u->kind, sparse_update_n, s, w, seen, dy, u, soon, panel, 2, PANELS_AT_ONCE)
     for (; panel < s->panels; panel++)
         if (s->vectors == 1)
-            FOR_KIND(s->update->kind, sparse_pass_n, s, panel, 1, 1)
+            FOR_KIND(u->kind, sparse_update_n, s, w, seen, dy, u, soon, panel, 1, 1)
         else
-            FOR_KIND(s->update->kind, sparse_pass_n, s, panel, 2, 1)
+            FOR_KIND(u->kind, sparse_update_n, s, w, seen, dy, u, soon, panel, 2, 1)
+}
+
+static void NAMED(sparse_forward)(const struct tare_sparse *s, float *y, const float *w) {
+    size_t panel = 0;
+    for (; s->vectors == 2 && panel + PANELS_AT_ONCE <= s->panels; panel += PANELS_AT_ONCE)
+        sparse_forward_n(s, y, w, panel, 2, PANELS_AT_ONCE);
+    for (; panel < s->panels; panel++)
+        s->vectors == 1 ? sparse_forward_n(s, y, w, panel, 1, 1)
+                        : sparse_forward_n(s, y, w, panel, 2, 1);
 }
 
 /* ---- dense layers ------------------------------------------------------------------------------

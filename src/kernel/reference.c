@@ -121,35 +121,38 @@ static void add_gradient(float *g, const struct tare_lists *lists, size_t group,
     }
 }
 
-static void sparse_panel(const struct tare_sparse_pass *s, size_t panel) {
+static void NAMED(sparse_update)(const struct tare_sparse *s, const struct tare_state *w,
+                                 uint8_t *seen, const float *dy, const struct tare_update *update,
+                                 const struct tare_soon *soon) {
+    (void)soon;
     size_t width = (size_t)s->vectors * LANES;
-    const struct tare_state w = {s->w.p + panel * s->rows * width,
-                                 s->w.m ? s->w.m + panel * s->rows * width : NULL,
-                                 s->w.v ? s->w.v + panel * s->rows * width : NULL};
-    for (size_t g = s->first; g < s->end; g++) {
-        if (s->back && (s->seen[panel * s->groups + g] || s->back->count[g] > 0)) {
-            s->seen[panel * s->groups + g] = 1;
+    for (size_t panel = 0; panel < s->panels; panel++)
+        for (size_t g = s->first; g < s->end; g++) {
+            if (!seen[panel * s->groups + g] && s->lists->count[g] == 0)
+                continue;
+            seen[panel * s->groups + g] = 1;
             for (size_t i = 0; i < TARE_GROUP; i++) {
                 float gradient[TARE_MAX_PANEL];
-                add_gradient(gradient, s->back, g, i, s->dy + panel * s->batch * width, width);
+                add_gradient(gradient, s->lists, g, i, dy + panel * s->batch * width, width);
                 for (size_t j = 0; j < width; j++)
-                    update_one(&w, (g * TARE_GROUP + i) * width + j, gradient[j], s->update);
+                    update_one(w, (panel * s->rows + g * TARE_GROUP + i) * width + j, gradient[j],
+                               update);
             }
         }
-        for (size_t e = 0; s->next && e < s->next->count[g]; e++) {
-            size_t at = g * s->next->batch + e;
-            float *y = s->y + (panel * s->batch + s->next->row[at]) * width;
-            for (size_t i = 0; i < TARE_GROUP; i++)
-                for (size_t j = 0; j < width; j++)
-                    y[j] +=
-                        s->next->value[at * TARE_GROUP + i] * w.p[(g * TARE_GROUP + i) * width + j];
-        }
-    }
 }
 
-static void NAMED(sparse_pass)(const struct tare_sparse_pass *s) {
+static void NAMED(sparse_forward)(const struct tare_sparse *s, float *y, const float *w) {
+    size_t width = (size_t)s->vectors * LANES;
     for (size_t panel = 0; panel < s->panels; panel++)
-        sparse_panel(s, panel);
+        for (size_t g = s->first; g < s->end; g++)
+            for (size_t e = 0; e < s->lists->count[g]; e++) {
+                size_t at = g * s->lists->batch + e;
+                float *to = y + (panel * s->batch + s->lists->row[at]) * width;
+                for (size_t i = 0; i < TARE_GROUP; i++)
+                    for (size_t j = 0; j < width; j++)
+                        to[j] += s->lists->value[at * TARE_GROUP + i] *
+                                 w[(panel * s->rows + g * TARE_GROUP + i) * width + j];
+            }
 }
 
 static void NAMED(forward)(float *y, const float *x, const float *w, size_t n_in, size_t x_width,
