@@ -3,7 +3,7 @@
  * behind a barrier.
  *
  * One turn of the loop updates the first layer for the batch before and takes the next one through
- * it, because both want the same rows of weights:
+ * it, because a thread needs nobody for either:
  *
  *     turn    updates of the second layer; the first layer's update and its forward with the next
  *             batch ── barrier
