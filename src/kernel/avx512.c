@@ -41,15 +41,14 @@ static inline __attribute__((always_inline)) void v_steps(V *step, const V *m, c
                                                           V epsilon, const int K) {
     V r[8], root[8], d[8];
     EACH(r, _mm512_rsqrt14_ps(_mm512_max_ps(v[k], _mm512_set1_ps(0x1p-126F))))
-    EACH(root, v[k] * r[k]) /* √v·(1 + δ); √v ≈ root + ½·r·(v − root²) */
-    EACH(r, _mm512_set1_ps(0.5F) * r[k])
-    EACH(d, v_fnma(root[k], root[k], v[k]))
-    EACH(d, v_fma(r[k], d[k], root[k]))
-    EACH(d, d[k] + epsilon)
+    EACH(root, v[k] * r[k]) /* √v·(1 + δ); √v ≈ root·(3/2 − root·r/2) */
+    EACH(d, root[k] * r[k])
+    EACH(d, v_fnma(_mm512_set1_ps(0.5F), d[k], _mm512_set1_ps(1.5F)))
+    EACH(d, v_fma(root[k], d[k], epsilon))
     EACH(r, _mm512_rcp14_ps(d[k]))
-    EACH(d, v_fnma(d[k], r[k], _mm512_set1_ps(1.0F)))
-    EACH(r, v_fma(r[k], d[k], r[k]))
-    EACH(step, m[k] * r[k])
+    EACH(root, m[k] * r[k])
+    EACH(d, v_fnma(d[k], r[k], _mm512_set1_ps(2.0F)))
+    EACH(step, root[k] * d[k])
 }
 
 static inline I i_load(const uint8_t *p, size_t bytes) {
