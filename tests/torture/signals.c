@@ -88,7 +88,9 @@ static void be_tare(int terminal, char **command, const char *mark) {
     signal(SIGTTOU, SIG_IGN);
     tcsetpgrp(terminal, getpid());
     signal(SIGTTOU, SIG_DFL);
-    signal(SIGHUP, SIG_DFL);
+    signal(SIGHUP, SIG_DFL); /* even where this program was started to ignore them */
+    signal(SIGINT, SIG_DFL);
+    signal(SIGQUIT, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     for (int fd = 0; fd < 3; fd++)
