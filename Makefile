@@ -116,7 +116,7 @@ $(C_ENGINE_PROGRAMS): $(BUILD)/tare-engine-%: $(BUILD)/obj/engines/%.o $(ENGINE_
 	@echo "  LINK $@"
 	$(Q)$(LINK) $(filter %.o,$^) $(LIB) $(LDLIBS) -ldl -o $@
 # The plain reference beside the fast one.
-$(BUILD)/tare-engine-native: $(BUILD)/obj/engines/native_plain.o
+$(BUILD)/tare-engine-native $(BUILD)/bench_engines/tare-engine-native: $(BUILD)/obj/engines/native_plain.o
 $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
@@ -257,7 +257,7 @@ BENCH_STAMPED := $(BUILD)/bench_engines/tare-engine-null $(BUILD)/bench_engines/
 $(BENCH_STAMPED): $(BUILD)/bench_engines/tare-engine-%: $(BUILD)/obj/bench/stamp.o $(BUILD)/obj/engines/%.o $(ENGINE_OBJS) $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
-	$(Q)$(LINK) -Wl,--wrap=tare_engine_main $^ $(LDLIBS) -ldl -o $@
+	$(Q)$(LINK) -Wl,--wrap=tare_engine_main $(filter %.o,$^) $(LIB) $(LDLIBS) -ldl -o $@
 .PHONY: bench-load
 bench-load: all $(BUILD)/bench_load $(BENCH_STAMPED)
 	@$(BUILD)/bench_load $(BUILD) $(or $(DATA),$(TARE_DATA)/mnist)
