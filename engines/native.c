@@ -13,6 +13,7 @@ struct native {
     const struct tare_work *work;
     const char *kernels;             /* NULL: the fastest */
     struct tare_native *trainer;     /* NULL for task infer */
+    bool packed;                     /* the trainer doesn't read the images any more */
     struct tare_native_model *model; /* of the current parameters; NULL: there were others since */
     void *plain;                     /* the reference in place of all of the above */
 };
@@ -107,8 +108,6 @@ static enum tare_status make_trainer(struct native *native, struct tare_err *err
     snprintf(density, sizeof density, "%.3f", facts.density);
     tare_engine_setting("density", density);
     tare_engine_setting("first_layer", facts.sparse ? "sparse" : "dense");
-    if (facts.sparse) /* it has records of them */
-        tare_engine_images_done();
     return TARE_OK;
 }
 
@@ -153,8 +152,11 @@ static enum tare_status train(void *state, size_t first, size_t count, float *lo
         return native_plain_train(native->plain, first, count, losses, err);
     tare_native_model_free(native->model);
     native->model = NULL;
-    return tare_native_run(native->trainer, losses,
-                           native->work->order + first * native->work->job.batch, count, err);
+    enum tare_status status = tare_native_run(
+        native->trainer, losses, native->work->order + first * native->work->job.batch, count, err);
+    if (!native->packed && (native->packed = tare_native_facts(native->trainer).packed))
+        tare_engine_images_done();
+    return status;
 }
 
 static enum tare_status weights(void *state, float *params, struct tare_err *err) {

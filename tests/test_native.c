@@ -227,6 +227,61 @@ static void test_same_bits_of_other_nets(void **state) {
     same_bits_of("50 dense:16:relu dense:3", 1, 0.85, 10);
 }
 
+/* ---- records are made while training runs -------------------------------------------------------
+ */
+
+#define PATTERNS 25 /* as many as neighbours in a measurement of density: it finds the same */
+#define COPIES 1000
+
+/* Every image copies times, one after the other; the order takes any of them. */
+static void repeat_images(struct problem *large, const struct problem *small) {
+    size_t image_bytes = small->net.n_in, set_bytes = small->n * image_bytes;
+    *large = *small;
+    large->n = small->n * COPIES;
+    large->bytes = calloc(COPIES, set_bytes);
+    large->labels = calloc(large->n, sizeof *large->labels);
+    for (size_t c = 0; c < COPIES; c++) {
+        memcpy(large->bytes + c * set_bytes, small->bytes, set_bytes);
+        memcpy(large->labels + c * small->n, small->labels, small->n * sizeof *small->labels);
+    }
+    for (size_t i = 0; i < STEPS * small->batch; i++)
+        large->order[i] += (int32_t)(small->n * between(0, COPIES - 1));
+}
+
+static void test_large_sets(void **state) {
+    (void)state;
+    tare_rng_seed(&rng, 7, TARE_STREAM_TEST);
+    struct problem small, large;
+    make_problem(&small, "30 dense:16:relu dense:4", 20, PATTERNS, 0.85,
+                 tare_optimizer_defaults(TARE_OPTIMIZER_ADAM));
+    repeat_images(&large, &small);
+    size_t n = small.net.param_count;
+    float *few = calloc(n, sizeof *few), *many = calloc(n, sizeof *many);
+    for (int threads = 1; threads <= MOST_THREADS; threads++) {
+        struct tare_native *a = start(&small, threads, NULL), *b = start(&large, threads, NULL);
+        float losses[STEPS], expected[STEPS];
+        for (size_t run = 0; run < 4; run++) {
+            assert_int_equal(tare_native_run(a, expected, small.order, STEPS, NULL), TARE_OK);
+            assert_int_equal(tare_native_run(b, losses, large.order, 1, NULL), TARE_OK);
+            if (run == 0)
+                assert_false(tare_native_facts(b).packed);
+            assert_int_equal(
+                tare_native_run(b, losses + 1, large.order + large.batch, STEPS - 1, NULL),
+                TARE_OK);
+            assert_memory_equal(losses, expected, sizeof losses);
+        }
+        assert_true(tare_native_facts(b).packed);
+        finish(few, a);
+        finish(many, b);
+        assert_memory_equal(many, few, n * sizeof *many);
+    }
+    free(few);
+    free(many);
+    free(large.bytes);
+    free(large.labels);
+    free_problem(&small);
+}
+
 /* ---- inference ---------------------------------------------------------------------------------
  */
 
@@ -369,8 +424,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_nets),     cmocka_unit_test(test_same_bits_sparse),
         cmocka_unit_test(test_same_bits_dense), cmocka_unit_test(test_same_bits_of_other_nets),
-        cmocka_unit_test(test_inference),       cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_diverged),
+        cmocka_unit_test(test_large_sets),      cmocka_unit_test(test_inference),
+        cmocka_unit_test(test_refused),         cmocka_unit_test(test_diverged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

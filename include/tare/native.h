@@ -85,10 +85,11 @@ enum tare_status tare_native_run(struct tare_native *native, float *losses, cons
                                  size_t steps, struct tare_err *err);
 
 /* How it was set up. density: the part of groups of four neighbouring inputs that aren't all zero,
- * measured on up to 1,000 examples; sparse: the first layer skips those that are. */
+ * measured on up to 1,000 examples; sparse: the first layer skips those that are; packed: and the
+ * engine has all images in a form of its own, so that those it was given aren't read any more. */
 struct tare_native_facts {
     double density;
-    bool sparse;
+    bool sparse, packed;
 };
 struct tare_native_facts tare_native_facts(const struct tare_native *native);
 

@@ -19,15 +19,14 @@ struct native_slices {
     size_t bound[NATIVE_SLICES + 1];
 };
 
-/* Memory that is freed together. A block lies on cache lines of its own; reserve leaves it as it
- * comes, and what is never touched costs nothing. NULL: there is none. */
+/* Memory that is freed together. A block is all 0 and lies on cache lines of its own; what is never
+ * touched costs nothing. NULL: there is none. */
 struct native_memory {
     void **chunks;
     size_t count, left; /* bytes of the last chunk from `at` on */
     char *at;
 };
-void *native_allocate(struct native_memory *memory, size_t count, size_t size); /* all 0 */
-void *native_reserve(struct native_memory *memory, size_t count, size_t size);
+void *native_allocate(struct native_memory *memory, size_t count, size_t size);
 void native_release(struct native_memory *memory);
 
 /* A dense layer, in panels (kernel/kernel.h). What is a row of w is a column of the activations
@@ -46,6 +45,8 @@ struct native_layer {
 struct native_scratch {       /* a thread's own */
     const uint8_t **images;   /* (batch), dense: of the step that is prepared */
     const uint32_t **records; /* (batch), sparse: the same */
+    size_t unpacked;          /* sparse: the first of its examples that may have no record yet */
+    uint32_t *room;           /* for its next record */
     float *transposed;        /* of the widest layer: (n_out, TARE_MAX_PANEL) */
     struct tare_lists
         lists[2]; /* sparse: of this step's inputs and of those before or after, in turn */
@@ -62,10 +63,9 @@ struct tare_native {
     double density;
     size_t groups; /* of inputs */
     struct native_slices slices;
-    uint8_t *seen;       /* (panels of the first layer, groups) */
-    uint32_t *records;   /* sparse: of all examples; of each thread's share one after the other */
-    uint64_t *starts;    /* (examples): where each begins in them */
-    size_t record_bytes; /* of one of them, on average */
+    uint8_t *seen;            /* (panels of the first layer, groups) */
+    const uint32_t **records; /* sparse: (examples); NULL: it has none yet */
+    size_t record_bytes;      /* of one of them, on average */
     int layer_count;
     struct native_layer layers[TARE_MAX_LAYERS];
     float *x[2];                 /* dense: (panels, batch, x_width), as the lists */

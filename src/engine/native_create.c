@@ -1,12 +1,14 @@
 /* native_create.c: a native trainer made from a net: which layers, how wide their panels, sparse or
  * dense; its memory; parameters between the net's layout and panels. Nothing is allocated later. */
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/native.h"
 
+/* Density is measured on so many examples, from everywhere: stretches of neighbours, because
+ * reaching the page of a mapped file takes longer than reading all of it. */
 #define DENSITY_EXAMPLES 1000
+#define DENSITY_NEIGHBOURS 25
 #define SAMPLE_PADDING 16 /* rows of a batch: as many as the longest vector has lanes */
 
 static bool make_state(struct tare_native *n, struct tare_state *state, size_t count) {
@@ -82,50 +84,50 @@ static bool make_scratch(struct tare_native *n) {
     return true;
 }
 
-/* A thread's share of the examples, into its share of the room for all of them. */
-static void pack_part(void *context, int index) {
-    struct tare_native *n = context;
-    size_t first, end, n_in = n->net.n_in;
-    tare_team_share(&first, &end, n->examples.n, tare_team_size(n->team), index);
-    /* What is written behind its last record must not be the next share's first. */
-    uint64_t at =
-        first * (tare_record_words(n_in) - TARE_RECORD_SPARE) + (uint64_t)index * TARE_RECORD_SPARE;
-    for (size_t i = first; i < end; i++) {
-        n->starts[i] = at;
-        at += n->kernels->pack(n->records + at, n->examples.images + i * n_in, n_in);
-    }
-}
-
-/* Room for records of any density: pages that none of them reaches are never touched. */
+/* Room for the records of each thread's share of the examples, of any density: pages that none of
+ * them reaches are never touched. */
 static bool make_records(struct tare_native *n) {
     size_t most = tare_record_words(n->net.n_in) - TARE_RECORD_SPARE;
-    size_t spare = TARE_RECORD_SPARE * (size_t)tare_team_size(n->team);
+    int threads = tare_team_size(n->team);
     if (!n->sparse)
         return true;
-    n->starts = native_reserve(&n->memory, n->examples.n, sizeof *n->starts);
-    n->records = native_reserve(&n->memory, n->examples.n * most + spare, sizeof *n->records);
-    if (!n->starts || !n->records)
+    n->records = native_allocate(&n->memory, n->examples.n, sizeof *n->records);
+    uint32_t *room = native_allocate(
+        &n->memory, n->examples.n * most + TARE_RECORD_SPARE * (size_t)threads, sizeof *room);
+    if (!n->records || !room)
         return false;
     n->record_bytes = (size_t)(n->density * (double)(n->groups * TARE_GROUP)) + n->groups / 8;
-    tare_team_run(n->team, pack_part, n);
+    for (int t = 0; t < threads; t++) {
+        size_t first, end;
+        tare_team_share(&first, &end, n->examples.n, threads, t);
+        n->scratch[t].unpacked = first;
+        /* What is written behind its last record must not be the next share's first. */
+        n->scratch[t].room = room + first * most + TARE_RECORD_SPARE * (size_t)t;
+    }
     return true;
 }
 
 /* An update of a group's weights takes about as long as so many entries of its lists. */
 #define UPDATE_ENTRIES 8
 
-/* Of a sample of the images: the share of groups that aren't all zero; and slices that take about
- * as long as each other. lit: (groups), 0 */
-static void measure_density(struct tare_native *n, uint32_t *lit) {
-    size_t n_in = n->net.n_in, step = n->examples.n / DENSITY_EXAMPLES + 1, images = 0, sum = 0;
-    for (size_t e = 0; e < n->examples.n; e += step, images++)
-        for (size_t i = 0; i < n_in; i += TARE_GROUP) {
-            uint32_t group = 0;
-            static_assert(sizeof group == TARE_GROUP, "a group's pixels are one number");
-            memcpy(&group, n->examples.images + e * n_in + i,
-                   n_in - i < TARE_GROUP ? n_in - i : TARE_GROUP);
-            lit[i / TARE_GROUP] += group != 0;
+/* lit: (groups), 0: in how many images of a sample they aren't all zero. record: room for one.
+ * Returns how many images that are. */
+static size_t count_lit(uint32_t *lit, uint32_t *record, const struct tare_native *n) {
+    size_t n_in = n->net.n_in, images = 0;
+    size_t stride = (n->examples.n / DENSITY_EXAMPLES + 1) * DENSITY_NEIGHBOURS;
+    for (size_t start = 0; start < n->examples.n; start += stride)
+        for (size_t e = start; e < start + DENSITY_NEIGHBOURS && e < n->examples.n; e++, images++) {
+            n->kernels->pack(record, n->examples.images + e * n_in, n_in);
+            for (size_t g = 0; g < n->groups; g++)
+                lit[g] += record[g / 32] >> g % 32 & 1;
         }
+    return images;
+}
+
+/* Of a sample of the images: the share of groups that aren't all zero; and slices that take about
+ * as long as each other. lit: (groups), 0; record: room for one */
+static void measure_density(struct tare_native *n, uint32_t *lit, uint32_t *record) {
+    size_t images = count_lit(lit, record, n), sum = 0;
     double all = 0, until = 0, entries = (double)n->batch / (double)images;
     for (size_t g = 0; g < n->groups; g++) {
         sum += lit[g];
@@ -143,10 +145,10 @@ static void measure_density(struct tare_native *n, uint32_t *lit) {
 
 static bool make_slices(struct tare_native *n) {
     n->groups = native_round_up(n->net.n_in, TARE_GROUP) / TARE_GROUP;
-    uint32_t *lit = calloc(n->groups, sizeof *lit);
+    uint32_t *lit = calloc(n->groups + tare_record_words(n->net.n_in), sizeof *lit);
     if (!lit)
         return false;
-    measure_density(n, lit);
+    measure_density(n, lit, lit + n->groups);
     free(lit);
     n->sparse = n->density < NATIVE_SPARSE_BELOW;
     return true;
@@ -231,5 +233,12 @@ void tare_native_params(float *params, const struct tare_native *native) {
 }
 
 struct tare_native_facts tare_native_facts(const struct tare_native *native) {
-    return (struct tare_native_facts){native->density, native->sparse};
+    struct tare_native_facts facts = {
+        .density = native->density, .sparse = native->sparse, .packed = native->sparse};
+    for (int t = 0; t < tare_team_size(native->team) && facts.packed; t++) {
+        size_t first, end;
+        tare_team_share(&first, &end, native->examples.n, tare_team_size(native->team), t);
+        facts.packed = native->scratch[t].unpacked == end;
+    }
+    return facts;
 }

@@ -102,17 +102,18 @@ static bool add_chunk(struct native_memory *memory, size_t bytes) {
     if (!more)
         return false;
     memory->chunks = more;
-    char *start = aligned_alloc(CHUNK_BYTES, bytes);
-    if (!start)
+    char *chunk = calloc(bytes + CHUNK_BYTES, 1);
+    if (!chunk)
         return false;
+    char *start = chunk + (CHUNK_BYTES - (uintptr_t)chunk % CHUNK_BYTES);
     madvise(start, bytes, MADV_HUGEPAGE); /* a wish: where it fails, pages are small */
-    memory->chunks[memory->count++] = start;
+    memory->chunks[memory->count++] = chunk;
     memory->at = start;
     memory->left = bytes;
     return true;
 }
 
-void *native_reserve(struct native_memory *memory, size_t count, size_t size) {
+void *native_allocate(struct native_memory *memory, size_t count, size_t size) {
     size_t bytes = native_round_up(count * size + 1, TARE_LINE_BYTES);
     if (bytes > memory->left && !add_chunk(memory, native_round_up(bytes, CHUNK_BYTES)))
         return NULL;
@@ -120,11 +121,6 @@ void *native_reserve(struct native_memory *memory, size_t count, size_t size) {
     memory->at += bytes;
     memory->left -= bytes;
     return block;
-}
-
-void *native_allocate(struct native_memory *memory, size_t count, size_t size) {
-    void *block = native_reserve(memory, count, size);
-    return block ? memset(block, 0, count * size) : NULL;
 }
 
 void native_release(struct native_memory *memory) {

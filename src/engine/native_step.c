@@ -101,10 +101,40 @@ static struct units share_units(const struct part *p) {
 /* ---- inputs ------------------------------------------------------------------------------------
  */
 
+/* So many a step: some 300 µs of work. */
+#define PACK_STRETCH 2000
+
+static void pack_one(const struct part *p, size_t example) {
+    const struct tare_native *n = p->n;
+    uint32_t **room = &n->scratch[p->index].room;
+    if (n->records[example])
+        return;
+    n->records[example] = *room;
+    *room += p->k->pack(*room, n->examples.images + example * n->net.n_in, n->net.n_in);
+}
+
+/* Training doesn't wait until every example has its record: each thread makes those of its share
+ * that the batch needs, and a stretch of the rest. Others may read them behind the next barrier. */
+static void pack(const struct part *p, const int32_t *rows) {
+    const struct tare_native *n = p->n;
+    struct native_scratch *mine = &n->scratch[p->index];
+    size_t first, end;
+    share(p, &first, &end, n->examples.n);
+    if (!n->sparse || mine->unpacked == end)
+        return;
+    for (size_t b = 0; b < n->batch; b++)
+        if ((size_t)rows[b] >= mine->unpacked && (size_t)rows[b] < end)
+            pack_one(p, (size_t)rows[b]);
+    if (end - mine->unpacked > PACK_STRETCH)
+        end = mine->unpacked + PACK_STRETCH;
+    while (mine->unpacked < end)
+        pack_one(p, mine->unpacked++);
+}
+
 static void point_at_records(const struct part *p, const int32_t *rows) {
     const struct tare_native *n = p->n;
     for (size_t b = 0; b < n->batch; b++)
-        n->scratch[p->index].records[b] = n->records + n->starts[rows[b]];
+        n->scratch[p->index].records[b] = n->records[rows[b]];
 }
 
 /* The batch's inputs, into one of the two places for them. Lists are each thread's own, of the
@@ -379,7 +409,12 @@ static void run_steps(const struct run *run, int index) {
         .n = n, .k = n->kernels, .index = index, .threads = tare_team_size(n->team), .laps = &laps};
     if (laps.phases)
         laps.last_ns = tare_now_ns();
+    pack(&p, run->order);
+    lap(&p, TARE_PHASE_PREPARE);
+    barrier(&p);
     gather(&p, 0, run->order);
+    if (run->steps > 1)
+        pack(&p, run->order + n->batch);
     lap(&p, TARE_PHASE_PREPARE);
     barrier(&p);
     for (size_t s = 0; s <= run->steps; s++) {
@@ -396,6 +431,8 @@ static void run_steps(const struct run *run, int index) {
         ahead(&p, rows);
         if (still_more)
             gather(&p, other, rows + n->batch);
+        if (s + 2 < run->steps)
+            pack(&p, rows + 2 * n->batch);
         lap(&p, TARE_PHASE_PREPARE);
         barrier(&p);
         native_update_at(&p.update, &n->optimizer, n->steps_done + s + 1);
