@@ -51,6 +51,7 @@ static enum tare_status fill_job(struct training *t, struct tare_err *err) {
                 tare_job_path(job->order, t->dir, "order.npy") &&
                 tare_job_path(job->out, t->dir, "weights.safetensors") &&
                 tare_job_path(job->logits, t->dir, "logits.npy") &&
+                snprintf(job->scratch, sizeof job->scratch, "%s", t->dir) < TARE_MAX_PATH &&
                 snprintf(job->data_dir, sizeof job->data_dir, "%s", t->prepared) < TARE_MAX_PATH;
     if (!good)
         return tare_fail(err, TARE_USAGE, t->dir, "set TMPDIR to a shorter one", "path too long");

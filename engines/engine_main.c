@@ -297,6 +297,8 @@ static enum tare_status read_job(struct tare_job *job, struct tare_err *err) {
             ? tare_job_parse(job, line, (size_t)size, err)
             : tare_fail(err, TARE_USAGE, NULL, "give one job as a line of JSON on stdin", "no job");
     free(line);
+    if (status == TARE_OK && job->scratch[0])
+        tare_file_scratch(job->scratch);
     return status;
 }
 

@@ -27,7 +27,7 @@ JOB_DEFAULTS = {  # as tare_job_defaults
     "threads": 1, "seed": 0, "precision": "float32", "device": "cpu", "out": "", "logits": "",
     "export_dir": "", "model_file": "", "infer_loops": 0, "losses": "", "logits_before": "",
     "dump_dir": "", "dump_at": [], "first_apart": True, "latencies": "", "queries": 0,
-    "batches": [],
+    "batches": [], "scratch": "",
 }
 OPTIMIZER_DEFAULTS = {"name": "adam", "schedule": "constant", "lr": 1e-3, "momentum": 0.9,
                       "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}

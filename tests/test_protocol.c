@@ -145,6 +145,7 @@ static void a_job_survives_the_round_trip(void **state) {
     job.threads = 3;
     job.steps = 9375;
     strcpy(job.latencies, "/queries.npy");
+    strcpy(job.scratch, "/tmp/x");
     job.queries = TARE_MAX_QUERIES;
     job.batch_count = TARE_MAX_BATCHES;
     for (size_t i = 0; i < TARE_MAX_BATCHES; i++)

@@ -62,6 +62,7 @@ struct tare_job {
     bool first_apart;               /* the first step is a range of its own (default) */
     char model_file[TARE_MAX_PATH]; /* task infer: the .onnx, .tflite or .safetensors to run */
     size_t infer_loops;             /* how often each inference measurement is repeated; 0: none */
+    char scratch[TARE_MAX_PATH];    /* files below this folder needn't outlast the program */
     char latencies[TARE_MAX_PATH];  /* write each timed query's ns here, int32 .npy (queries) */
     size_t queries;                 /* of one image each, timed singly after a warm-up; 0: none */
     size_t batches[TARE_MAX_BATCHES]; /* also time calls of so many images: one sample event each */

@@ -206,7 +206,7 @@ void tare_job_defaults(struct tare_job *job) {
 #define JOB_TEXTS(X)                                                                               \
     X(task) X(track) X(variant) X(model) X(images) X(labels) X(test_images) X(data_dir) X(norm)    \
     X(init) X(order) X(precision) X(device) X(out) X(logits) X(export_dir) X(model_file)           \
-    X(losses) X(logits_before) X(dump_dir) X(latencies)
+    X(losses) X(logits_before) X(dump_dir) X(latencies) X(scratch)
 /* clang-format on */
 #define JOB_COUNTS(X) X(batch) X(epochs) X(steps) X(range) X(infer_loops) X(queries)
 
