@@ -6,16 +6,16 @@
 
 #include "engine/native.h"
 
-#define BLOCK 128      /* inputs at a time: a panel of outputs, 16 kB, stays in the nearest cache */
-#define FEW 4          /* up to so many inputs one by one */
-#define INDEX_SPARE 16 /* find_nonzero writes whole vectors */
+#define BLOCK TARE_LIT_SAMPLES /* inputs at a time */
+#define FEW 4                  /* up to so many inputs one by one */
+#define INDEX_SPARE 16         /* find_nonzero writes whole vectors */
 
 struct room {         /* of one thread */
     float *values[2]; /* outputs of a layer and of the one behind it: (panels, BLOCK, width) */
     uint32_t *index;
     float *row[2]; /* the same of a single input */
-    struct tare_lists lists;
-    float *x; /* (panels, BLOCK, x_width) */
+    uint64_t *lit; /* (groups, up to a multiple of 64) */
+    float *x;      /* (panels, BLOCK, x_width) */
 };
 
 struct tare_native_model {
@@ -41,7 +41,8 @@ static bool make_room(struct tare_native_model *m, struct room *room) {
             !(room->row[i] = native_allocate(memory, widest, sizeof(float))))
             return false;
     return (room->index = native_allocate(memory, longest + INDEX_SPARE, sizeof(uint32_t))) &&
-           native_make_lists(memory, &room->lists, m->groups, BLOCK) &&
+           (room->lit =
+                native_allocate(memory, native_round_up(m->groups, 64), sizeof(uint64_t))) &&
            (room->x = native_allocate(memory, m->layers[0].rows * BLOCK, sizeof(float)));
 }
 
@@ -148,7 +149,7 @@ static void dense_layer(const struct tare_native_model *m, const struct native_l
 static void first_layer(const struct tare_native_model *m, struct room *room, const float *x,
                         size_t count, size_t rows) {
     const struct native_layer *layer = &m->layers[0];
-    size_t lit = m->kernels->gather_lists_floats(&room->lists, x, count, layer->n_in);
+    size_t lit = m->kernels->find_lit(room->lit, x, count, layer->n_in);
     if ((double)lit >= NATIVE_SPARSE_BELOW * (double)(m->groups * count)) {
         lay_out(room->x, layer, x, count);
         dense_layer(m, layer, room->values[0], room->x, rows);
@@ -162,9 +163,8 @@ static void first_layer(const struct tare_native_model *m, struct room *room, co
                                        .vectors = layer->vectors,
                                        .panels = layer->panels,
                                        .rows = layer->rows,
-                                       .batch = BLOCK,
-                                       .lists = &room->lists};
-    m->kernels->sparse_forward(&sparse, room->values[0], layer->w.p);
+                                       .batch = BLOCK};
+    m->kernels->lit_forward(&sparse, room->values[0], layer->w.p, x, layer->n_in, room->lit);
     for (size_t panel = 0; layer->relu && panel < layer->panels; panel++)
         m->kernels->relu(room->values[0] + panel * BLOCK * layer->width, rows * layer->width);
 }

@@ -68,6 +68,7 @@ size_t tare_record_words(size_t n_in);
 
 /* Groups first … end−1 of a sparse first layer's inputs, in some panels: what is said of w, seen,
  * dy and y is the first of the panels. */
+#define TARE_LIT_SAMPLES 64
 struct tare_sparse {
     size_t groups, first, end; /* groups: of the layer */
     int vectors;
@@ -99,10 +100,9 @@ struct tare_kernels {
     void (*gather_dense)(float *x, const uint8_t *const *images, size_t count, size_t n_in,
                          size_t batch, size_t width, size_t first, size_t end);
 
-    /* From floats, x: (count, n_in), all groups; returns the entries of all of them. entry and
-     * front aren't needed. */
-    size_t (*gather_lists_floats)(struct tare_lists *lists, const float *x, size_t count,
-                                  size_t n_in);
+    /* Which groups of x: (count, n_in), at most TARE_LIT_SAMPLES, aren't all zero: bit b of lit[g]
+     * says it of sample b. lit: (groups, up to a multiple of 64). Returns how many bits are set. */
+    size_t (*find_lit)(uint64_t *lit, const float *x, size_t count, size_t n_in);
 
     /* One sample. index: (n + 16), the numbers of the values of x: (n) that aren't 0; returns how
      * many. y: (panels, width) += Σ x[i]·w[i] over these i; w: (panels, rows, width). order: those
@@ -120,6 +120,9 @@ struct tare_kernels {
     /* y: (panels, batch, width) += x·w. order: y's start, then entries by group, inputs inside a
      * group ascending */
     void (*sparse_forward)(const struct tare_sparse *s, float *y, const float *w);
+    /* The same, of all groups, with find_lit's bits in place of lists. */
+    void (*lit_forward)(const struct tare_sparse *s, float *y, const float *w, const float *x,
+                        size_t n_in, const uint64_t *lit);
 
     /* y: (batch, width) += x·w, for samples first … end−1 (multiples of TARE_ROWS). x: panels of
      * x_width, batch rows each; w: (n_in, width). order: y's start, then inputs ascending */

@@ -158,41 +158,35 @@ INLINE uint64_t lit_values(const float *x, size_t n) {
     return bits;
 }
 
-#define FLOATS_AHEAD 1024 /* 4 kB */
-
-/* A group a time of each sample; the groups that are lit are found 16 at a time. */
-static size_t NAMED(gather_lists_floats)(struct tare_lists *lists, const float *x, size_t count,
-                                         size_t n_in) {
-    size_t groups = (n_in + TARE_GROUP - 1) / TARE_GROUP, entries = 0;
-    const size_t room = lists->batch;
-    uint32_t *had = lists->count, *row = lists->row;
-    float *value = lists->value;
-    memset(had, 0, groups * sizeof *had);
-    for (size_t b = 0; b < count; b++, x += n_in)
-        for (size_t start = 0; start < n_in;) {
-            uint64_t lit = 0;
-            size_t first = start / TARE_GROUP;
-            for (size_t quarter = 0; quarter < 64 && start < n_in; quarter += 16, start += 64) {
-                for (size_t i = 0; i < 64; i += LANES) /* a line each, of the images behind */
-                    __builtin_prefetch(x + start + i + FLOATS_AHEAD);
-                uint64_t bits = lit_values(x + start, n_in - start);
-                bits |= bits >> 1;
-                bits |= bits >> 2;
-                lit |= _pext_u64(bits, 0x1111111111111111U) << quarter;
-            }
-            entries += (size_t)__builtin_popcountll(lit);
-            for (; lit != 0; lit &= lit - 1) {
-                size_t g = first + (size_t)__builtin_ctzll(lit), i = g * TARE_GROUP;
-                size_t at = g * room + had[g]++;
-                row[at] = (uint32_t)b;
-                if (i + TARE_GROUP <= n_in)
-                    memcpy(value + at * TARE_GROUP, x + i, TARE_GROUP * sizeof *x);
-                else
-                    for (size_t k = 0; k < TARE_GROUP; k++)
-                        value[at * TARE_GROUP + k] = i + k < n_in ? x[i + k] : 0;
-            }
+/* Bits on their side: what was bit g of word b is bit b of word g. Squares of half the size change
+ * places, and inside each again (Warren, Hacker's Delight, 7-3). */
+INLINE void turn_bits(uint64_t bits[64]) {
+    uint64_t mask = 0x00000000FFFFFFFFU;
+    for (size_t half = 32; half > 0; half /= 2, mask ^= mask << half)
+        for (size_t k = 0; k < 64; k = ((k | half) + 1) & ~half) {
+            uint64_t differ = ((bits[k] >> half) ^ bits[k | half]) & mask;
+            bits[k] ^= differ << half;
+            bits[k | half] ^= differ;
         }
-    return entries;
+}
+
+/* Groups are found 16 at a time, sample by sample; then the bits are turned. */
+static size_t NAMED(find_lit)(uint64_t *lit, const float *x, size_t count, size_t n_in) {
+    const size_t floats = 64 * TARE_GROUP, squares = (n_in + floats - 1) / floats;
+    size_t found = 0;
+    memset(lit, 0, squares * 64 * sizeof *lit);
+    for (size_t b = 0; b < count; b++, x += n_in)
+        for (size_t start = 0; start < n_in; start += 64) {
+            uint64_t bits = lit_values(x + start, n_in - start);
+            bits |= bits >> 1;
+            bits |= bits >> 2;
+            bits = _pext_u64(bits, 0x1111111111111111U);
+            lit[start / floats * 64 + b] |= bits << start / TARE_GROUP % 64;
+            found += (size_t)__builtin_popcountll(bits);
+        }
+    for (size_t s = 0; s < squares; s++)
+        turn_bits(lit + 64 * s);
+    return found;
 }
 
 static size_t NAMED(find_nonzero)(uint32_t *index, const float *x, size_t n) {
@@ -271,17 +265,17 @@ INLINE void group_gradient(V acc[TARE_GROUP][MOST_VECTORS], const struct tare_li
 
 /* y of E neighbouring entries' samples += x·w, the group's inputs in order. No two of them are of
  * the same sample, so that their sums needn't wait for each other. */
-INLINE void entries_forward(float *y, size_t panel, const uint32_t *row, const float *x,
+INLINE void entries_forward(float *y, size_t panel, const size_t row[], const float *const x[],
                             V w[TARE_GROUP][MOST_VECTORS], const int N, const int P, const int E) {
     float *to[2];
     V sum[2][MOST_VECTORS];
     UNROLL for (int e = 0; e < E; e++) {
-        to[e] = y + (size_t)row[e] * (size_t)(N * LANES);
+        to[e] = y + row[e] * (size_t)(N * LANES);
         UNROLL for (int q = 0; q < N * P; q++) sum[e][q] =
             v_load(to[e] + (size_t)(q / N) * panel + (size_t)(q % N * LANES));
     }
     UNROLL for (int i = 0; i < TARE_GROUP; i++) UNROLL for (int e = 0; e < E; e++) {
-        V xi = v_one(x[e * TARE_GROUP + i]);
+        V xi = v_one(x[e][i]);
         UNROLL for (int q = 0; q < N * P; q++) sum[e][q] = v_fma(xi, w[i][q], sum[e][q]);
     }
     UNROLL for (int e = 0; e < E; e++) UNROLL for (int q = 0; q < N * P; q++)
@@ -293,9 +287,31 @@ INLINE void group_forward(float *y, size_t panel, const struct tare_lists *lists
     const uint32_t *row = lists->row + g * lists->batch, *end = row + lists->count[g];
     const float *x = lists->value + g * lists->batch * TARE_GROUP;
     for (; row + 1 < end; row += 2, x += 2 * TARE_GROUP)
-        entries_forward(y, panel, row, x, w, N, P, 2);
+        entries_forward(y, panel, (size_t[]){row[0], row[1]}, (const float *[]){x, x + TARE_GROUP},
+                        w, N, P, 2);
     if (row < end)
-        entries_forward(y, panel, row, x, w, N, P, 1);
+        entries_forward(y, panel, (size_t[]){*row}, (const float *[]){x}, w, N, P, 1);
+}
+
+/* The same of the samples with a bit in lit. x: of the group, (64, n_in); inputs: of it. soon:
+ * what is read next; a line for each entry is asked for, about as many as there are. */
+INLINE const float *group_lit_forward(float *y, size_t panel, uint64_t lit, const float *x,
+                                      size_t n_in, const size_t inputs, const float *soon,
+                                      V w[TARE_GROUP][MOST_VECTORS], const int N, const int P) {
+    for (; lit != 0; lit &= lit - 1) {
+        size_t row = (size_t)__builtin_ctzll(lit);
+        const float *from = x + row * n_in;
+        float whole[TARE_GROUP];
+        if (inputs < TARE_GROUP) {
+            for (size_t i = 0; i < TARE_GROUP; i++)
+                whole[i] = i < inputs ? from[i] : 0;
+            from = whole;
+        }
+        __builtin_prefetch(soon, 0, 2);
+        soon += TARE_LINE_BYTES / sizeof *soon;
+        entries_forward(y, panel, &row, &from, w, N, P, 1);
+    }
+    return soon;
 }
 
 /* Which lines of the records that will be read soon are asked for next: a few at each group. */
@@ -372,6 +388,28 @@ INLINE void sparse_forward_n(const struct tare_sparse *s, float *y, const float 
     }
 }
 
+INLINE void lit_forward_n(const struct tare_sparse *s, float *y, const float *w, const float *x,
+                          size_t n_in, const uint64_t *lit, size_t panel, const int N,
+                          const int P) {
+    const size_t width = (size_t)(N * LANES), w_panel = s->rows * width;
+    const size_t y_panel = s->batch * width;
+    const float *soon = x + TARE_LIT_SAMPLES * n_in;
+    y += panel * y_panel;
+    w += panel * w_panel;
+    for (size_t i = 0; i < n_in; i += TARE_GROUP) {
+        if (lit[i / TARE_GROUP] == 0)
+            continue;
+        V row[TARE_GROUP][MOST_VECTORS];
+        group_load(row, w + i * width, w_panel, N, P);
+        if (i + TARE_GROUP <= n_in)
+            soon = group_lit_forward(y, y_panel, lit[i / TARE_GROUP], x + i, n_in, TARE_GROUP, soon,
+                                     row, N, P);
+        else
+            group_lit_forward(y, y_panel, lit[i / TARE_GROUP], x + i, n_in, n_in - i, soon, row, N,
+                              P);
+    }
+}
+
 static void NAMED(sparse_update)(const struct tare_sparse *s, const struct tare_state *w,
                                  uint8_t *seen, const float *dy, const struct tare_update *u,
                                  const struct tare_soon *soon) {
@@ -392,6 +430,16 @@ static void NAMED(sparse_forward)(const struct tare_sparse *s, float *y, const f
     for (; panel < s->panels; panel++)
         s->vectors == 1 ? sparse_forward_n(s, y, w, panel, 1, 1)
                         : sparse_forward_n(s, y, w, panel, 2, 1);
+}
+
+static void NAMED(lit_forward)(const struct tare_sparse *s, float *y, const float *w,
+                               const float *x, size_t n_in, const uint64_t *lit) {
+    size_t panel = 0;
+    for (; s->vectors == 2 && panel + PANELS_AT_ONCE <= s->panels; panel += PANELS_AT_ONCE)
+        lit_forward_n(s, y, w, x, n_in, lit, panel, 2, PANELS_AT_ONCE);
+    for (; panel < s->panels; panel++)
+        s->vectors == 1 ? lit_forward_n(s, y, w, x, n_in, lit, panel, 1, 1)
+                        : lit_forward_n(s, y, w, x, n_in, lit, panel, 2, 1);
 }
 
 /* ---- dense layers ------------------------------------------------------------------------------

@@ -62,24 +62,19 @@ static void NAMED(gather_lists)(struct tare_lists *lists, const uint32_t *const 
     }
 }
 
-static size_t NAMED(gather_lists_floats)(struct tare_lists *lists, const float *x, size_t count,
-                                         size_t n_in) {
-    size_t entries = 0;
+static size_t NAMED(find_lit)(uint64_t *lit, const float *x, size_t count, size_t n_in) {
+    size_t bits = 0;
     for (size_t g = 0; g * TARE_GROUP < n_in; g++) {
-        lists->count[g] = 0;
+        lit[g] = 0;
         for (size_t b = 0; b < count; b++) {
-            float *value = lists->value + (g * lists->batch + lists->count[g]) * TARE_GROUP;
-            bool lit = false;
-            for (size_t k = 0, i = g * TARE_GROUP; k < TARE_GROUP; k++, i++) {
-                value[k] = i < n_in ? x[b * n_in + i] : 0;
-                lit = lit || value[k] != 0;
-            }
-            if (lit)
-                lists->row[g * lists->batch + lists->count[g]++] = (uint32_t)b;
+            bool any = false;
+            for (size_t i = g * TARE_GROUP; i < (g + 1) * TARE_GROUP && i < n_in; i++)
+                any = any || x[b * n_in + i] != 0;
+            lit[g] |= (uint64_t)any << b;
+            bits += any;
         }
-        entries += lists->count[g];
     }
-    return entries;
+    return bits;
 }
 
 static size_t NAMED(find_nonzero)(uint32_t *index, const float *x, size_t n) {
@@ -153,6 +148,17 @@ static void NAMED(sparse_forward)(const struct tare_sparse *s, float *y, const f
                         to[j] += s->lists->value[at * TARE_GROUP + i] *
                                  w[(panel * s->rows + g * TARE_GROUP + i) * width + j];
             }
+}
+
+static void NAMED(lit_forward)(const struct tare_sparse *s, float *y, const float *w,
+                               const float *x, size_t n_in, const uint64_t *lit) {
+    size_t width = (size_t)s->vectors * LANES;
+    for (size_t panel = 0; panel < s->panels; panel++)
+        for (size_t i = 0; i < n_in; i++)
+            for (size_t b = 0; b < TARE_LIT_SAMPLES; b++)
+                for (size_t j = 0; j < width && (lit[i / TARE_GROUP] >> b & 1); j++)
+                    y[(panel * s->batch + b) * width + j] +=
+                        x[b * n_in + i] * w[(panel * s->rows + i) * width + j];
 }
 
 static void NAMED(forward)(float *y, const float *x, const float *w, size_t n_in, size_t x_width,
