@@ -84,9 +84,6 @@ struct tare_native {
  * Returns how many. */
 int native_layers_of(struct native_layer layers[TARE_MAX_LAYERS], const struct tare_net *net,
                      int lanes, int first_parts, int parts);
-/* Room for lists, without what only gather_lists needs; false: there is none. */
-bool native_make_lists(struct native_memory *memory, struct tare_lists *lists, size_t groups,
-                       size_t batch);
 /* A layer's weight and bias from the net's block into panels. */
 void native_layer_set(const struct native_layer *layer, const float *params);
 

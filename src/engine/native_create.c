@@ -38,11 +38,15 @@ static bool make_layers(struct tare_native *n) {
 
 /* Two of one thread: what gather_lists writes down in between is over when it returns. */
 static bool make_lists(struct tare_native *n, struct tare_lists lists[2]) {
-    size_t room = n->groups * (n->padded + TARE_ENTRY_SPARE);
-    for (int i = 0; i < 2; i++)
-        if (!native_make_lists(&n->memory, &lists[i], n->groups, n->padded))
+    size_t room = n->groups * n->padded, spare = n->groups * TARE_ENTRY_SPARE;
+    for (int i = 0; i < 2; i++) {
+        lists[i].batch = n->padded;
+        if (!(lists[i].count = native_allocate(&n->memory, n->groups, sizeof *lists->count)) ||
+            !(lists[i].row = native_allocate(&n->memory, room, sizeof *lists->row)) ||
+            !(lists[i].value = native_allocate(&n->memory, room * TARE_GROUP, sizeof(float))))
             return false;
-    if (!(lists[0].entry = native_allocate(&n->memory, room, sizeof *lists->entry)) ||
+    }
+    if (!(lists[0].entry = native_allocate(&n->memory, room + spare, sizeof *lists->entry)) ||
         !(lists[0].front = native_allocate(&n->memory, n->groups, sizeof *lists->front)))
         return false;
     lists[1].entry = lists[0].entry;

@@ -75,15 +75,6 @@ int native_layers_of(struct native_layer layers[TARE_MAX_LAYERS], const struct t
     return count;
 }
 
-bool native_make_lists(struct native_memory *memory, struct tare_lists *lists, size_t groups,
-                       size_t batch) {
-    *lists = (struct tare_lists){.batch = batch};
-    return (lists->count = native_allocate(memory, groups, sizeof *lists->count)) &&
-           (lists->row = native_allocate(memory, groups * batch, sizeof *lists->row)) &&
-           (lists->value =
-                native_allocate(memory, groups * batch * TARE_GROUP, sizeof *lists->value));
-}
-
 void native_layer_set(const struct native_layer *layer, const float *params) {
     const float *from = params + layer->offset;
     for (size_t i = 0; i < layer->n_in; i++)

@@ -21,10 +21,11 @@
 
 #include "tare/optimizer.h"
 
-#define TARE_ROWS 8        /* samples or weight rows that a kernel takes at a time */
-#define TARE_GROUP 4       /* inputs that are zero, or not, together */
-#define TARE_MAX_PANEL 32  /* floats of the widest panel */
-#define TARE_LINE_BYTES 64 /* alignment of everything here */
+#define TARE_ROWS 8         /* samples or weight rows that a kernel takes at a time */
+#define TARE_GROUP 4        /* inputs that are zero, or not, together */
+#define TARE_LIT_SAMPLES 64 /* as many as a word has bits */
+#define TARE_MAX_PANEL 32   /* floats of the widest panel */
+#define TARE_LINE_BYTES 64  /* alignment of everything here */
 
 /* An optimiser's constants at one step; native_update_at makes them.
  *
@@ -68,7 +69,6 @@ size_t tare_record_words(size_t n_in);
 
 /* Groups first … end−1 of a sparse first layer's inputs, in some panels: what is said of w, seen,
  * dy and y is the first of the panels. */
-#define TARE_LIT_SAMPLES 64
 struct tare_sparse {
     size_t groups, first, end; /* groups: of the layer */
     int vectors;
